@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::Method;
-use silo::app::{App, Page};
+use silo::app::{App, SearchOptions};
 use silo::catalog::{RegistryKind, ScanState};
 
 use bare::Ask;
@@ -109,7 +109,7 @@ async fn large(shape: Shape) {
 /// The time until a search finds something.
 async fn first_found(app: App) -> Duration {
     let started = Instant::now();
-    let page = Page { limit: 1, ..Page::ALL };
+    let page = SearchOptions { limit: 1, ..SearchOptions::ALL };
     loop {
         app.index_bring_up_to_date().await.expect("the index follows");
         if app.search_images(Some(&jobs::name(0)), &page).await.expect("a search").total > 0 {

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 use http::Method;
 use serde_json::Value;
-use silo::app::Page;
+use silo::app::SearchOptions;
 use silo::catalog::{RegistryKind, ScanState};
 use silo::seed::LABEL;
 
@@ -70,7 +70,7 @@ async fn main() {
         let (took, scan) = service.scan().await;
         assert_eq!((scan.state, scan.counts.added), (ScanState::Complete, tags as u64), "{:?}", scan.error);
         assert_eq!(scan.counts.requests, all.len() as u64, "the ceiling is measured with what a scan sends");
-        let page = Page { limit: 1, ..Page::ALL };
+        let page = SearchOptions { limit: 1, ..SearchOptions::ALL };
         let found = service.app.search_images(Some(&jobs::name(0)), &page).await.expect("a search");
         assert!(found.total >= TAGS as u64, "what was scanned is found");
         first.add(took);

@@ -23,7 +23,7 @@ pub struct NewUser {
 
 /// An authenticated user, with the id of the session.
 #[derive(Clone, Debug)]
-pub struct Session {
+pub struct UserSession {
     pub user: UserAccount,
     jti: String,
 }
@@ -39,18 +39,18 @@ pub fn role_named(word: &str) -> Result<UserRole> {
 
 /// Who sends a request, if authenticated, and from which network.
 #[derive(Clone, Debug, Default)]
-pub struct Caller {
-    pub session: Option<Session>,
+pub struct RequestCaller {
+    pub session: Option<UserSession>,
     pub network: Option<ClientNetwork>,
 }
 
-impl Caller {
-    pub fn new(session: Option<Session>, address: Option<IpAddr>) -> Self {
+impl RequestCaller {
+    pub fn new(session: Option<UserSession>, address: Option<IpAddr>) -> Self {
         Self { session, network: address.map(ClientNetwork::of) }
     }
 }
 
-impl Session {
+impl UserSession {
     /// A session without a token, for work on behalf of a user.
     pub(super) fn of(user: UserAccount) -> Self {
         Self { user, jti: String::new() }
@@ -71,7 +71,7 @@ impl App {
         &self,
         username: &str,
         password: &SecretString,
-        caller: &Caller,
+        caller: &RequestCaller,
     ) -> Result<(String, DateTime<Utc>)> {
         let inner = &self.0;
         let network = caller.network.map(|network| network.to_string()).unwrap_or_default();
@@ -125,7 +125,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a missing, malformed, forged, expired or revoked token.
-    pub async fn authenticate(&self, header: Option<&str>) -> Result<Session> {
+    pub async fn authenticate(&self, header: Option<&str>) -> Result<UserSession> {
         let header = header.ok_or(Error::Unauthenticated("Missing authorization token"))?;
         let mut parts = header.split(' ');
         let (Some(_word), Some(token), None) = (parts.next(), parts.next(), parts.next()) else {
@@ -138,21 +138,21 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] for a forged or expired ticket, or one whose session is over.
-    pub async fn authenticate_ticket(&self, ticket: &str) -> Result<Session> {
+    pub async fn authenticate_ticket(&self, ticket: &str) -> Result<UserSession> {
         self.session_of(ticket, true).await
     }
 
-    async fn session_of(&self, token: &str, is_ticket: bool) -> Result<Session> {
+    async fn session_of(&self, token: &str, is_ticket: bool) -> Result<UserSession> {
         const INVALID: Error = Error::Unauthenticated("Invalid authorization token");
         let now = self.0.clock.now();
         let claims = self.0.tokens.verify(token, now).filter(|claims| claims.ticket == is_ticket).ok_or(INVALID)?;
         let user = self.0.store.session_user(&claims.jti, now).await?.ok_or(INVALID)?;
-        Ok(Session { user, jti: claims.jti })
+        Ok(UserSession { user, jti: claims.jti })
     }
 
     /// Issues a ticket with which a stream can be opened by URL alone, for clients that cannot send headers
     /// (`EventSource` of browsers); and its expiry. It is short-lived, since URLs end up in logs.
-    pub fn stream_ticket(&self, session: &Session) -> (String, DateTime<Utc>) {
+    pub fn stream_ticket(&self, session: &UserSession) -> (String, DateTime<Utc>) {
         const SECONDS: i64 = 60;
         let now = self.0.clock.now();
         let expires_at = now + TimeDelta::seconds(SECONDS);
@@ -167,7 +167,7 @@ impl App {
     }
 
     /// Revokes the session's token.
-    pub async fn logout(&self, session: &Session) -> Result<()> {
+    pub async fn logout(&self, session: &UserSession) -> Result<()> {
         self.0.store.session_delete(&session.jti).await?;
         self.0.signals.users_changed.send_modify(|count| *count += 1);
         tracing::info!("logged out");
@@ -175,7 +175,7 @@ impl App {
     }
 
     /// Returns when the session is over: it expired, or its user logged out, was deleted or got another role.
-    pub async fn session_end(&self, session: &Session) {
+    pub async fn session_end(&self, session: &UserSession) {
         /// Poll interval for changes made by other processes.
         const LOOK: Duration = Duration::from_secs(5);
         let mut changed = self.0.signals.users_changed.subscribe();
@@ -258,7 +258,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] for a wrong old password or an unusable new one; [`Error::Throttled`].
-    pub async fn password_change(&self, session: &Session, old: &SecretString, new: &SecretString) -> Result<()> {
+    pub async fn password_change(&self, session: &UserSession, old: &SecretString, new: &SecretString) -> Result<()> {
         check_password(new)?;
         let (inner, user) = (&self.0, &session.user);
         // Throttled like logins: the holder of a stolen token must not be able to guess the password here.

@@ -23,10 +23,10 @@ use crate::store::{CatalogueState, DatabaseInspection, Store};
 
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct DiagnosticFinding {
     /// The subject in a few words: `database`.
     pub about: &'static str,
-    pub verdict: Verdict,
+    pub verdict: DiagnosticVerdict,
     /// What was found.
     pub text: String,
     /// What to do about it; empty if nothing.
@@ -36,7 +36,7 @@ pub struct Finding {
 /// Severity, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum DiagnosticVerdict {
     Good,
     /// It works, or will by itself; worth knowing.
     Notice,
@@ -44,14 +44,14 @@ pub enum Verdict {
     Bad,
 }
 
-impl Finding {
-    pub fn new(about: &'static str, verdict: Verdict, text: impl Into<String>, advice: &str) -> Self {
+impl DiagnosticFinding {
+    pub fn new(about: &'static str, verdict: DiagnosticVerdict, text: impl Into<String>, advice: &str) -> Self {
         Self { about, verdict, text: text.into(), advice: advice.to_owned() }
     }
 }
 
 /// Checks everything that a configuration names, and the container engine at `engine`, if given.
-pub async fn examine(settings: &ServiceSettings, engine: Option<String>) -> Vec<Finding> {
+pub async fn examine(settings: &ServiceSettings, engine: Option<String>) -> Vec<DiagnosticFinding> {
     let data = settings.data.clone();
     let runs = fs::exists(data.join("lock")).unwrap_or_default()
         && FileLock::take(&data.join("lock")).is_ok_and(|lock| lock.is_none());
@@ -86,7 +86,7 @@ pub async fn examine(settings: &ServiceSettings, engine: Option<String>) -> Vec<
     findings
 }
 
-fn key_files(settings: &ServiceSettings, look: Option<&DatabaseInspection>) -> Finding {
+fn key_files(settings: &ServiceSettings, look: Option<&DatabaseInspection>) -> DiagnosticFinding {
     const ABOUT: &str = "keys";
     let open = |path: &PathBuf| fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o077 != 0);
     let paths = ["token.key", "seal.key"].map(|name| settings.in_data(name));
@@ -105,7 +105,7 @@ fn key_files(settings: &ServiceSettings, look: Option<&DatabaseInspection>) -> F
 }
 
 /// A finding about keys that do not fit the database: they open no secrets, or signed no tokens. `None` if they fit.
-fn unfit(settings: &ServiceSettings, look: &DatabaseInspection) -> Result<Option<Finding>, KeyFileError> {
+fn unfit(settings: &ServiceSettings, look: &DatabaseInspection) -> Result<Option<DiagnosticFinding>, KeyFileError> {
     const ABOUT: &str = "keys";
     let of = |configured: &SecretString, name: &str| match configured.expose_secret() {
         "" => read_key(&settings.in_data(name)),
@@ -148,7 +148,7 @@ fn unfit(settings: &ServiceSettings, look: &DatabaseInspection) -> Result<Option
     }))
 }
 
-fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> Finding {
+fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> DiagnosticFinding {
     const ABOUT: &str = "database";
     let place = match settings.database.url.expose_secret() {
         "" => format!("SQLite, {}", settings.sqlite_path().display()),
@@ -171,7 +171,7 @@ fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> Finding {
     }
 }
 
-fn index(survey: &IndexSurvey, catalogue: Option<CatalogueState>, runs: bool) -> Finding {
+fn index(survey: &IndexSurvey, catalogue: Option<CatalogueState>, runs: bool) -> DiagnosticFinding {
     const ABOUT: &str = "search index";
     const ANEW: &str =
         "the service builds it anew at its start; remove the folder 'index' in the data directory to be sure";
@@ -200,14 +200,14 @@ fn index(survey: &IndexSurvey, catalogue: Option<CatalogueState>, runs: bool) ->
     good(ABOUT, format!("as the database: revision {revision}, {count} images{read}"))
 }
 
-fn good(about: &'static str, text: impl Into<String>) -> Finding {
-    Finding::new(about, Verdict::Good, text, "")
+fn good(about: &'static str, text: impl Into<String>) -> DiagnosticFinding {
+    DiagnosticFinding::new(about, DiagnosticVerdict::Good, text, "")
 }
 
-fn notice(about: &'static str, text: impl Into<String>, advice: &str) -> Finding {
-    Finding::new(about, Verdict::Notice, text, advice)
+fn notice(about: &'static str, text: impl Into<String>, advice: &str) -> DiagnosticFinding {
+    DiagnosticFinding::new(about, DiagnosticVerdict::Notice, text, advice)
 }
 
-fn bad(about: &'static str, text: impl Into<String>, advice: &str) -> Finding {
-    Finding::new(about, Verdict::Bad, text, advice)
+fn bad(about: &'static str, text: impl Into<String>, advice: &str) -> DiagnosticFinding {
+    DiagnosticFinding::new(about, DiagnosticVerdict::Bad, text, advice)
 }

@@ -51,7 +51,7 @@ impl App {
         if matches!(query.trim(), "" | "+") {
             return Ok(self.0.store.image_newest(limit).await?);
         }
-        let hits = self.search(Some(query), SearchKind::Image, &super::Page::ALL).await?;
+        let hits = self.search(Some(query), SearchKind::Image, &super::SearchOptions::ALL).await?;
         let ids: Vec<ImageId> = hits.hits.iter().map(|hit| ImageId(hit.id)).collect();
         Ok(self.0.store.image_newest_among(&ids, limit as usize).await?)
     }

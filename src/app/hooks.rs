@@ -30,7 +30,7 @@ pub struct NewHook {
 
 /// A request that a hook received.
 #[derive(Clone, Copy, Debug)]
-pub struct Notification<'a> {
+pub struct HookNotification<'a> {
     pub body: &'a [u8],
     /// The header `Ce-Type` of a CloudEvent.
     pub cloud_event: Option<&'a str>,
@@ -73,7 +73,7 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`] for an unknown token, [`Error::Throttled`], [`Error::Unauthenticated`] for a missing or
     /// wrong signature, [`Error::Invalid`] for a body that is no notification.
-    pub async fn hook_receive(&self, token: &str, notification: Notification<'_>) -> Result<Vec<String>> {
+    pub async fn hook_receive(&self, token: &str, notification: HookNotification<'_>) -> Result<Vec<String>> {
         // Looked up by its hash: the response time reveals nothing about existing tokens.
         let Some(registry) = self.0.store.registry_by_hook(&hook_digest(token)).await? else {
             count("unknown", "no-such-hook");
@@ -126,7 +126,7 @@ impl App {
         Ok(repositories)
     }
 
-    async fn check_signature(&self, registry: &RegistryRecord, notification: Notification<'_>) -> Result<()> {
+    async fn check_signature(&self, registry: &RegistryRecord, notification: HookNotification<'_>) -> Result<()> {
         let Some(sealed) = self.0.store.registry_sealed_hook_secret(registry.id).await? else { return Ok(()) };
         let secret = self.0.sealer.open(&place(&registry.name), &sealed).map_err(|why| {
             Error::Internal(format!("the secret of the hook of registry {} cannot be read: {why}", registry.name))

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Whether the index may already contain the images that are written.
 #[derive(Clone, Copy)]
-enum Written {
+enum PriorIndexing {
     No,
     Maybe,
 }
@@ -101,7 +101,7 @@ impl App {
             return Ok(());
         }
         let state = self.0.store.catalogue_state().await?;
-        self.index_write(&serving, indexed, Written::Maybe, |_| {}).await?;
+        self.index_write(&serving, indexed, PriorIndexing::Maybe, |_| {}).await?;
         self.index_commit(serving, indexed, state).await?;
         self.0.signals.revision.send_replace(state.revision);
         tracing::debug!(revision = state.revision, "the search index is up to date");
@@ -170,7 +170,7 @@ impl App {
             if *indexed == revision {
                 return Ok(());
             }
-            let before = if *indexed == 0 { Written::No } else { Written::Maybe };
+            let before = if *indexed == 0 { PriorIndexing::No } else { PriorIndexing::Maybe };
             self.index_write(to, *indexed, before, |ids| {
                 written.extend(ids);
                 self.0.index.add_progress(ids.len() as u64);
@@ -185,7 +185,7 @@ impl App {
         &self,
         to: &Arc<IndexGeneration>,
         since: i64,
-        before: Written,
+        before: PriorIndexing,
         mut tell: impl FnMut(&[i64]),
     ) -> Result<()> {
         let store = &self.0.store.in_background();
@@ -197,8 +197,8 @@ impl App {
             let writing = spawn_blocking(move || {
                 let docs: Vec<SearchDoc> = images.iter().map(search_doc).collect();
                 match before {
-                    Written::No => to.add(&docs),
-                    Written::Maybe => to.write(&docs, &[]),
+                    PriorIndexing::No => to.add(&docs),
+                    PriorIndexing::Maybe => to.write(&docs, &[]),
                 }
             });
             // The next batch is read meanwhile.

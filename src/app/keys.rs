@@ -187,8 +187,8 @@ pub(super) fn in_words(secrets: &[&SealedText]) -> String {
 /// The context that a sealed text is bound to.
 fn place(sealed: &SealedText) -> String {
     match sealed.kind {
-        SealedKind::RegistryPassword => registries::Secret::Password.place(&sealed.owner),
-        SealedKind::RegistryClientKey => registries::Secret::ClientKey.place(&sealed.owner),
+        SealedKind::RegistryPassword => registries::RegistrySecret::Password.place(&sealed.owner),
+        SealedKind::RegistryClientKey => registries::RegistrySecret::ClientKey.place(&sealed.owner),
         SealedKind::HookSecret => hooks::place(&sealed.owner),
         SealedKind::RunSettings => runs::settings_place(&sealed.owner),
     }

@@ -81,9 +81,9 @@ impl App {
 }
 
 /// Labels of each metric of a registry.
-pub(super) type Labels = [(&'static str, String); 2];
+pub(super) type RegistryLabels = [(&'static str, String); 2];
 
-fn labels(registry: &RegistryRecord) -> Labels {
+fn labels(registry: &RegistryRecord) -> RegistryLabels {
     [("registry", registry.name.clone()), ("kind", registry.kind.as_str().to_owned())]
 }
 

@@ -3,26 +3,26 @@
 
 mod accounts;
 mod catalogue;
+mod container_engine;
 mod demo;
 mod disk_reserve;
 mod doctor;
-mod engine;
 mod error;
 mod events;
 mod hooks;
 mod index;
+mod job_summary_cache;
 mod keys;
 mod metrics;
 mod names;
-pub mod outside;
 mod ready;
 mod registries;
-mod remote;
+pub mod remote_images;
+mod remote_labels;
 mod runs;
 mod scans;
 mod search;
 mod start;
-mod summaries;
 mod validate;
 
 use std::sync::Arc;
@@ -39,32 +39,32 @@ use crate::search::SearchIndex;
 use crate::store::{ClaimedScan, Store};
 
 pub use crate::search::{FacetCount, SearchFacet, SearchOrder, TextHighlight, folded};
-pub use accounts::{Caller, NewUser, Session, role_named};
+pub use accounts::{NewUser, RequestCaller, UserSession, role_named};
 pub use catalogue::{JobDetail, JobOverview};
 pub use demo::DEMO_REGISTRY;
-pub use doctor::{Finding, Verdict, examine};
+pub use doctor::{DiagnosticFinding, DiagnosticVerdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
-pub use hooks::{LONGEST_NOTIFICATION, NewHook, Notification};
+pub use hooks::{HookNotification, LONGEST_NOTIFICATION, NewHook};
 pub use keys::{KeyRotation, rotate_seal_key};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
-    ArchiveForm, BatchRow, FileSpec, ImageAsked, Log, MOST_ROWS, OutputFile, Planned, RunChange, RunFolder, RunForm,
-    Submitted,
+    ArchiveFormat, AttemptLog, BatchRow, FileSpec, MOST_ROWS, PlannedRun, RequestedImage, RunChange, RunFolder,
+    RunForm, RunOutputFile, SubmitOutcome,
 };
 pub use scans::{RegistryScan, ScanOutcome};
-pub use search::{Match, Page, Ranked, Suggestions};
+pub use search::{SearchMatch, SearchOptions, SearchPage, SearchSuggestions};
 pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
-pub use validate::Subject;
+pub use validate::ManifestSource;
 
 /// How long a network stays known after its last login.
 const KNOWN_NETWORK_AGE: TimeDelta = TimeDelta::days(90);
 
 /// The application. Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub struct App(Arc<Inner>);
+pub struct App(Arc<AppState>);
 
-struct Inner {
+struct AppState {
     settings: ServiceSettings,
     /// Private addresses that registries may have.
     private: PrivateNetworkPolicy,
@@ -81,12 +81,12 @@ struct Inner {
     throttle: LoginThrottle,
     /// Rate limit of notifications, by registry.
     hook_pace: RateLimiter<RegistryId>,
-    remote_labels: remote::RemoteLabels,
-    signals: Signals,
+    remote_labels: remote_labels::RemoteLabels,
+    signals: WakeSignals,
     /// Id of this silo among all on the same database: containers and files of runs are local to it.
     host: String,
     /// The runs that this process works on.
-    going: runs::Going,
+    going: runs::ActiveRuns,
     /// Held while an upload is moved into place, and while unused uploads are removed.
     uploads: Mutex<()>,
     /// Held while discarded files are removed.
@@ -99,7 +99,7 @@ struct Inner {
     /// Serialises the preparation of batches, because each takes memory for all of its rows.
     batches: Mutex<()>,
     /// The container engine, once opened.
-    machine: Mutex<Option<engine::Machine>>,
+    machine: Mutex<Option<container_engine::ContainerEngine>>,
     /// Serialises updates of the index.
     index_sync: Mutex<()>,
     /// Serialises builds of the index.
@@ -108,19 +108,19 @@ struct Inner {
     searches: tokio::sync::Semaphore,
     /// The same for validating manifests that clients send: each takes several times the memory of its text.
     judgements: tokio::sync::Semaphore,
-    summaries: summaries::Summaries,
+    summaries: job_summary_cache::JobSummaryCache,
     write_probe: ready::WriteProbe,
     /// Scans that an error ended and that are still to be released; true if the error was the database's.
     interrupted: Mutex<Vec<(ClaimedScan, bool)>>,
     /// Labels of the registries that `/metrics` showed last.
-    described: std::sync::Mutex<Vec<metrics::Labels>>,
+    described: std::sync::Mutex<Vec<metrics::RegistryLabels>>,
     /// Lock of the data directory, held while this process serves.
     _lock: Option<crate::lock::FileLock>,
 }
 
 /// Wake-ups between parts of this process. What there is to do is in the store.
 #[derive(Default)]
-pub struct Signals {
+pub struct WakeSignals {
     /// A scan was requested.
     pub scan_queued: Notify,
     /// A scan has committed changes to the catalogue.
@@ -155,7 +155,7 @@ impl App {
     }
 
     /// The wake-ups of this process.
-    pub fn signals(&self) -> &Signals {
+    pub fn signals(&self) -> &WakeSignals {
         &self.0.signals
     }
 

@@ -87,24 +87,24 @@ pub fn ca_fingerprints(registry: &RegistryRecord) -> Vec<String> {
 
 /// A registry's secrets, each sealed in a context of its own. Names of registries are unique and never change.
 #[derive(Clone, Copy)]
-pub(super) enum Secret {
+pub(super) enum RegistrySecret {
     Password,
     ClientKey,
 }
 
-impl Secret {
+impl RegistrySecret {
     /// The context that the sealed secret is bound to.
     pub(super) fn place(self, registry: &str) -> String {
         match self {
-            Secret::Password => format!("registries/{registry}/password"),
-            Secret::ClientKey => format!("registries/{registry}/client-key"),
+            RegistrySecret::Password => format!("registries/{registry}/password"),
+            RegistrySecret::ClientKey => format!("registries/{registry}/client-key"),
         }
     }
 
     fn word(self) -> &'static str {
         match self {
-            Secret::Password => "password",
-            Secret::ClientKey => "client key",
+            RegistrySecret::Password => "password",
+            RegistrySecret::ClientKey => "client key",
         }
     }
 }
@@ -138,8 +138,8 @@ impl App {
         }
         let (new, notes) = self.registry_that_answers(form).await?;
         let secrets = SealedSecrets {
-            password: self.sealed(Secret::Password, &form.name, &form.password),
-            client_key: self.sealed(Secret::ClientKey, &form.name, &form.client_key),
+            password: self.sealed(RegistrySecret::Password, &form.name, &form.password),
+            client_key: self.sealed(RegistrySecret::ClientKey, &form.name, &form.client_key),
         };
         let now = self.0.clock.now();
         let registry = match self.0.store.registry_insert(&new, &secrets, now).await {
@@ -209,8 +209,8 @@ impl App {
         let new_password = change.password.is_some() || form.username.is_empty();
         let new_key = change.client_key.is_some() || form.client_certificate.is_empty();
         let secrets = SealedSecrets {
-            password: sealed(Secret::Password, new_password, &form.password),
-            client_key: sealed(Secret::ClientKey, new_key, &form.client_key),
+            password: sealed(RegistrySecret::Password, new_password, &form.password),
+            client_key: sealed(RegistrySecret::ClientKey, new_key, &form.client_key),
         };
         let registry = self.0.store.registry_update(&old, &new, &secrets).await?;
         let registry = registry.ok_or_else(|| changed_meanwhile(&old))?;
@@ -246,9 +246,9 @@ impl App {
             name: old.name.clone(),
             kind: Some(old.kind),
             org: text(&change.org, &old.org),
-            password: secret(Secret::Password, &change.password, sealed.password, username.is_empty())?,
+            password: secret(RegistrySecret::Password, &change.password, sealed.password, username.is_empty())?,
             ca: text(&change.ca, &old.ca),
-            client_key: secret(Secret::ClientKey, &change.client_key, sealed.client_key, no_certificate)?,
+            client_key: secret(RegistrySecret::ClientKey, &change.client_key, sealed.client_key, no_certificate)?,
             include: list(&change.include, &old.include),
             exclude: list(&change.exclude, &old.exclude),
             repositories: list(&change.repositories, &old.repositories),
@@ -310,12 +310,12 @@ impl App {
     }
 
     /// `None` for an empty secret.
-    fn sealed(&self, secret: Secret, registry: &str, value: &SecretString) -> Option<String> {
+    fn sealed(&self, secret: RegistrySecret, registry: &str, value: &SecretString) -> Option<String> {
         let is_given = !value.expose_secret().is_empty();
         is_given.then(|| self.0.sealer.seal(&secret.place(registry), value))
     }
 
-    fn unsealed(&self, secret: Secret, registry: &str, sealed: Option<&str>) -> Result<Option<SecretString>> {
+    fn unsealed(&self, secret: RegistrySecret, registry: &str, sealed: Option<&str>) -> Result<Option<SecretString>> {
         let open = |sealed| {
             self.0.sealer.open(&secret.place(registry), sealed).map_err(|why| {
                 let word = secret.word();
@@ -390,11 +390,11 @@ impl App {
             url: registry.url.clone(),
             org: registry.org.clone(),
             username: registry.username.clone(),
-            password: self.unsealed(Secret::Password, &registry.name, sealed.password.as_deref())?,
+            password: self.unsealed(RegistrySecret::Password, &registry.name, sealed.password.as_deref())?,
             tls: TlsSettings {
                 ca: registry.ca.clone(),
                 certificate: registry.client_certificate.clone(),
-                key: self.unsealed(Secret::ClientKey, &registry.name, sealed.client_key.as_deref())?,
+                key: self.unsealed(RegistrySecret::ClientKey, &registry.name, sealed.client_key.as_deref())?,
             },
         };
         Ok(RegistrySource::open(&endpoint, limits, &self.0.hosts)?)
@@ -408,7 +408,7 @@ impl App {
     pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<RegistryCredentials>> {
         let Some(registry) = self.0.store.registry_get(id).await? else { return Ok(None) };
         let sealed = self.0.store.registry_secrets(id).await?;
-        let password = self.unsealed(Secret::Password, &registry.name, sealed.password.as_deref())?;
+        let password = self.unsealed(RegistrySecret::Password, &registry.name, sealed.password.as_deref())?;
         Ok(password.map(|password| RegistryCredentials { username: registry.username, password }))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::{App, Error, Result, Session};
+use super::{App, Error, Result, UserSession};
 use crate::auth::random_id;
 use crate::catalog::{RegistryId, RegistryRecord, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanState, ScanTrigger};
 use crate::registry::RegistrySource;
@@ -82,7 +82,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Conflict`] for a scan that has ended.
-    pub async fn scan_cancel(&self, session: &Session, id: ScanId) -> Result<ScanRecord> {
+    pub async fn scan_cancel(&self, session: &UserSession, id: ScanId) -> Result<ScanRecord> {
         let by = &session.user.username;
         if !self.0.store.scan_cancel(id, &format!("cancelled by {by}"), self.0.clock.now()).await? {
             let state = self.scan_get(id).await?.state.as_str();

@@ -20,9 +20,9 @@ use crate::store;
 
 /// Options of a search.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct SearchOptions {
     pub limit: usize,
-    /// Cursor of the page, from [`Ranked::next`] of the page before.
+    /// Cursor of the page, from [`SearchPage::next`] of the page before.
     pub cursor: Option<String>,
     pub order: SearchOrder,
     /// Facet values to narrow by: for each facet that is named, any of its values.
@@ -33,9 +33,9 @@ pub struct Page {
     pub highlight: bool,
 }
 
-impl Page {
+impl SearchOptions {
     /// The whole ranking, as the legacy routes return it.
-    pub const ALL: Page = Page {
+    pub const ALL: SearchOptions = SearchOptions {
         limit: usize::MAX,
         cursor: None,
         order: SearchOrder::Relevance,
@@ -47,7 +47,7 @@ impl Page {
 
 /// A result: a job or an image.
 #[derive(Debug)]
-pub struct Match<T> {
+pub struct SearchMatch<T> {
     pub item: T,
     /// The higher the better; comparable within one search only.
     pub score: f32,
@@ -59,10 +59,10 @@ pub struct Match<T> {
 
 /// A page of results, best first.
 #[derive(Debug)]
-pub struct Ranked<T> {
+pub struct SearchPage<T> {
     /// Results of all pages.
     pub total: u64,
-    pub items: Vec<Match<T>>,
+    pub items: Vec<SearchMatch<T>>,
     /// Cursor of the next page; `None` on the last.
     pub next: Option<String>,
     /// Facet counts; empty unless requested.
@@ -73,30 +73,30 @@ pub struct Ranked<T> {
 
 /// Suggestions for a query that is being typed.
 #[derive(Debug)]
-pub struct Suggestions {
+pub struct SearchSuggestions {
     /// Completions of the whole text, the most frequent first.
     pub completions: Vec<String>,
     /// Jobs that match the text so far.
     pub jobs: Vec<JobSummary>,
-    /// As in [`Ranked`].
+    /// As in [`SearchPage`].
     pub did_you_mean: Option<String>,
 }
 
 impl App {
     /// Jobs that match, each by its best image; all for `None`.
-    pub async fn search_jobs(&self, query: Option<&str>, page: &Page) -> Result<Ranked<JobSummary>> {
+    pub async fn search_jobs(&self, query: Option<&str>, page: &SearchOptions) -> Result<SearchPage<JobSummary>> {
         let found = self.search(query, SearchKind::Job, page).await?;
         let jobs = match self.job_summaries(&ids(&found, JobId)).await {
             Err(Error::StoreAway(_)) => self.job_outlines(&found)?,
             jobs => jobs?,
         };
-        let highlights = unless_away(self.job_highlights(&found).await)?;
+        let highlights = empty_if_store_away(self.job_highlights(&found).await)?;
         let secondary: Vec<(i64, ImageId)> =
             found.hits.iter().filter(|hit| hit.is_secondary).map(|hit| (hit.id, ImageId(hit.image_id))).collect();
         let mut ranked = ranked(found, jobs, highlights, |summary| summary.job.id.0);
         if !secondary.is_empty() {
             let ids: Vec<ImageId> = secondary.iter().map(|(_, image)| *image).collect();
-            let images = unless_away(self.0.store.image_list_by_ids(&ids).await.map_err(Error::from))?;
+            let images = empty_if_store_away(self.0.store.image_list_by_ids(&ids).await.map_err(Error::from))?;
             let mut by_job: HashMap<i64, CatalogueImage> =
                 images.into_iter().map(|image| (image.job_id.0, image)).collect();
             ranked.items.iter_mut().for_each(|found| found.matched = by_job.remove(&found.item.job.id.0));
@@ -105,37 +105,42 @@ impl App {
     }
 
     /// The same jobs with all their versions and images.
-    pub async fn search_job_details(&self, query: &str, page: &Page) -> Result<Ranked<JobDetail>> {
+    pub async fn search_job_details(&self, query: &str, page: &SearchOptions) -> Result<SearchPage<JobDetail>> {
         let found = self.search(Some(query), SearchKind::Job, page).await?;
         let jobs = self.job_list_by_ids(&ids(&found, JobId)).await?;
-        Ok(ranked(found, jobs, Highlights::new(), |job| job.job.id.0))
+        Ok(ranked(found, jobs, HighlightsByImage::new(), |job| job.job.id.0))
     }
 
     /// Images that match; all for `None`.
-    pub async fn search_images(&self, query: Option<&str>, page: &Page) -> Result<Ranked<CatalogueImage>> {
+    pub async fn search_images(&self, query: Option<&str>, page: &SearchOptions) -> Result<SearchPage<CatalogueImage>> {
         let found = self.search(query, SearchKind::Image, page).await?;
         let images = match self.0.store.image_list_by_ids(&ids(&found, ImageId)).await {
             Err(store::Error::Away(_)) => self.image_outlines(&found)?,
             images => images?,
         };
         let highlights =
-            if found.marks.is_empty() { Highlights::new() } else { highlights(&found, images.clone()).await? };
+            if found.marks.is_empty() { HighlightsByImage::new() } else { highlights(&found, images.clone()).await? };
         Ok(ranked(found, images, highlights, |image| image.id.0))
     }
 
     /// Suggestions for a query that is being typed: matching jobs, and completions of its last word.
-    pub async fn suggest(&self, typed: &str, limit: usize) -> Result<Suggestions> {
+    pub async fn suggest(&self, typed: &str, limit: usize) -> Result<SearchSuggestions> {
         /// Completions come from the words of so many jobs.
         const LOOKED: usize = 50;
-        let Ranked { items, did_you_mean, .. } =
-            self.search_jobs(Some(typed), &Page { limit: limit.max(LOOKED), ..Page::ALL }).await?;
+        let SearchPage { items, did_you_mean, .. } =
+            self.search_jobs(Some(typed), &SearchOptions { limit: limit.max(LOOKED), ..SearchOptions::ALL }).await?;
         let texts = items.iter().flat_map(|found| [found.item.job.name.as_str(), &found.item.job.title]);
         let completions = complete(typed, texts, limit);
         let jobs = items.into_iter().take(limit).map(|found| found.item).collect();
-        Ok(Suggestions { completions, jobs, did_you_mean })
+        Ok(SearchSuggestions { completions, jobs, did_you_mean })
     }
 
-    pub(super) async fn search(&self, query: Option<&str>, kind: SearchKind, page: &Page) -> Result<SearchResponse> {
+    pub(super) async fn search(
+        &self,
+        query: Option<&str>,
+        kind: SearchKind,
+        page: &SearchOptions,
+    ) -> Result<SearchResponse> {
         let request = SearchRequest {
             text: query.map(str::to_owned),
             kind,
@@ -250,25 +255,25 @@ fn outline(hit: &SearchHit, outline: IndexedImage) -> JobSummary {
 }
 
 /// The default value if the database is unreachable.
-fn unless_away<T: Default>(outcome: Result<T>) -> Result<T> {
+fn empty_if_store_away<T: Default>(outcome: Result<T>) -> Result<T> {
     if matches!(outcome, Err(Error::StoreAway(_))) { Ok(T::default()) } else { outcome }
 }
 
 /// Highlights by image.
-type Highlights = HashMap<i64, Vec<TextHighlight>>;
+type HighlightsByImage = HashMap<i64, Vec<TextHighlight>>;
 
 impl App {
     /// Highlights of the images that stand for jobs.
-    async fn job_highlights(&self, found: &SearchResponse) -> Result<Highlights> {
+    async fn job_highlights(&self, found: &SearchResponse) -> Result<HighlightsByImage> {
         if found.marks.is_empty() {
-            return Ok(Highlights::new());
+            return Ok(HighlightsByImage::new());
         }
         let ids: Vec<ImageId> = found.hits.iter().map(|hit| ImageId(hit.image_id)).collect();
         highlights(found, self.0.store.image_list_by_ids(&ids).await?).await
     }
 }
 
-async fn highlights(found: &SearchResponse, images: Vec<CatalogueImage>) -> Result<Highlights> {
+async fn highlights(found: &SearchResponse, images: Vec<CatalogueImage>) -> Result<HighlightsByImage> {
     let marks = found.marks.clone();
     // Manifests may be long.
     let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
@@ -276,17 +281,22 @@ async fn highlights(found: &SearchResponse, images: Vec<CatalogueImage>) -> Resu
 }
 
 /// Joins hits with rows and highlights. Hits whose rows have vanished since the index was written are left out.
-fn ranked<T>(found: SearchResponse, rows: Vec<T>, mut highlights: Highlights, id: impl Fn(&T) -> i64) -> Ranked<T> {
+fn ranked<T>(
+    found: SearchResponse,
+    rows: Vec<T>,
+    mut highlights: HighlightsByImage,
+    id: impl Fn(&T) -> i64,
+) -> SearchPage<T> {
     let mut rows = rows.into_iter().peekable();
     let mut items = Vec::new();
     for hit in &found.hits {
         if let Some(item) = rows.next_if(|row| id(row) == hit.id) {
             let highlights = highlights.remove(&hit.image_id).unwrap_or_default();
-            items.push(Match { item, score: hit.score, highlights, matched: None });
+            items.push(SearchMatch { item, score: hit.score, highlights, matched: None });
         }
     }
     let SearchResponse { total, next, facets, did_you_mean, .. } = found;
-    Ranked { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean }
+    SearchPage { total, items, next: next.map(|place| write_cursor(&place)), facets, did_you_mean }
 }
 
 pub(super) fn search_doc(image: &CatalogueImage) -> SearchDoc {

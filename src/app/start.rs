@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::disk_reserve::make_room;
 use super::names::{check_password, check_user_name};
 use super::runs::remove_parts;
-use super::{App, Error, Inner, Signals, keys};
+use super::{App, AppState, Error, WakeSignals, keys};
 use crate::auth::{
     InstallationKeys, KeyFileError, LoginThrottle, PasswordHashing, RateLimiter, SecretSealer, ThrottleRules,
     TokenIssuer, random_id, random_password, write_private,
@@ -144,7 +144,7 @@ impl App {
             longest_wait: TimeDelta::seconds(i64::from(settings.auth.longest_wait_seconds)),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(App(Arc::new(Inner {
+        Ok(App(Arc::new(AppState {
             private,
             inputs_private,
             clock,
@@ -156,10 +156,10 @@ impl App {
             hosts: RemoteHosts::default(),
             throttle: LoginThrottle::new(rules),
             hook_pace: RateLimiter::new(settings.hooks.per_minute),
-            remote_labels: super::remote::RemoteLabels::new(settings.auth.remote_images_per_minute),
-            signals: Signals::default(),
+            remote_labels: super::remote_labels::RemoteLabels::new(settings.auth.remote_images_per_minute),
+            signals: WakeSignals::default(),
             host,
-            going: super::runs::Going::default(),
+            going: super::runs::ActiveRuns::default(),
             discarding: tokio::sync::Mutex::default(),
             purging: tokio::sync::Mutex::default(),
             shortage: std::sync::Mutex::default(),
@@ -170,7 +170,7 @@ impl App {
             index_build: tokio::sync::Mutex::default(),
             searches: tokio::sync::Semaphore::new(cores),
             judgements: tokio::sync::Semaphore::new(cores),
-            summaries: super::summaries::Summaries::default(),
+            summaries: super::job_summary_cache::JobSummaryCache::default(),
             write_probe: super::ready::WriteProbe::default(),
             interrupted: tokio::sync::Mutex::default(),
             described: std::sync::Mutex::default(),

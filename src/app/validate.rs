@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{App, Caller, Error, Result};
+use super::{App, Error, RequestCaller, Result};
 use crate::catalog::{CatalogueImage, ImageId};
 use crate::registry::image_name;
 use crate::scan;
@@ -15,7 +15,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 /// The manifest to validate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum ManifestSource {
     /// The manifest itself, of any bytes.
     Manifest(Bytes),
     /// The manifest of a catalogued image.
@@ -25,7 +25,7 @@ pub enum Subject {
 }
 
 /// A manifest that was loaded.
-enum Found {
+enum LoadedManifest {
     Manifest(Bytes),
     /// The image's raw label; `None` if it has none.
     Label(Option<String>),
@@ -39,22 +39,22 @@ impl App {
     /// that is not in the catalogue.
     pub async fn validate(
         &self,
-        caller: &Caller,
-        subject: Subject,
+        caller: &RequestCaller,
+        subject: ManifestSource,
         rules: ValidationRules,
     ) -> Result<ValidationReport> {
         let found = match subject {
-            Subject::Manifest(text) => Found::Manifest(text),
-            Subject::ImageId(id) => manifest_of(self.image_get(id).await?),
-            Subject::Image(reference) => match self.image_by_reference(&reference).await? {
+            ManifestSource::Manifest(text) => LoadedManifest::Manifest(text),
+            ManifestSource::ImageId(id) => manifest_of(self.image_get(id).await?),
+            ManifestSource::Image(reference) => match self.image_by_reference(&reference).await? {
                 Some(image) => manifest_of(image),
-                None => Found::Label(self.label_by_reference(caller, &reference).await?),
+                None => LoadedManifest::Label(self.label_by_reference(caller, &reference).await?),
             },
         };
         let judge = move || match found {
-            Found::Manifest(text) => validate::judge(&text, rules),
-            Found::Label(Some(label)) => validate::judge_label(&label, rules),
-            Found::Label(None) => validate::judge_unlabelled(rules),
+            LoadedManifest::Manifest(text) => validate::judge(&text, rules),
+            LoadedManifest::Label(Some(label)) => validate::judge_label(&label, rules),
+            LoadedManifest::Label(None) => validate::judge_unlabelled(rules),
         };
         // The slowest manifest of a mebibyte takes a tenth of a second.
         let place = tokio::time::timeout(WAIT, self.0.judgements.acquire()).await;
@@ -93,7 +93,7 @@ impl App {
     }
 
     /// The raw label of an image that is not in the catalogue, read from its registry.
-    async fn label_by_reference(&self, caller: &Caller, reference: &str) -> Result<Option<String>> {
+    async fn label_by_reference(&self, caller: &RequestCaller, reference: &str) -> Result<Option<String>> {
         let unnamed = || {
             Error::NotFound(format!(
                 "There is no image {reference} in the catalogue; one of a registry is named HOST/REPOSITORY:TAG"
@@ -104,6 +104,6 @@ impl App {
     }
 }
 
-fn manifest_of(image: CatalogueImage) -> Found {
-    Found::Manifest(image.facts.manifest.into())
+fn manifest_of(image: CatalogueImage) -> LoadedManifest {
+    LoadedManifest::Manifest(image.facts.manifest.into())
 }

@@ -18,7 +18,7 @@ use super::place::{Account, HUB_KEY};
 use super::publish::{Published, Pushing, Work};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
-use crate::app::outside::{self, Place};
+use crate::app::remote_images::{self, RegistryAddress};
 use crate::engine::build::BuildContext;
 use crate::engine::docker::{DockerClient, ImageBuild};
 use crate::engine::runtime::{EngineImage, RegistryCredentials};
@@ -211,7 +211,7 @@ impl How {
         docker: &DockerClient,
         directory: &Path,
         source: &Source,
-        (account, registry): (&Account, Option<&Place>),
+        (account, registry): (&Account, Option<&RegistryAddress>),
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<EngineImage>> {
         let dockerfile =
@@ -270,7 +270,7 @@ fn near(given: &Path, directory: &Path) -> PathBuf {
 fn base_credentials(
     instructions: &str,
     account: &Account,
-    registry: Option<&Place>,
+    registry: Option<&RegistryAddress>,
 ) -> anyhow::Result<HashMap<String, RegistryCredentials>> {
     let froms = instructions.lines().filter_map(|line| {
         let mut words = line.split_whitespace();
@@ -279,7 +279,7 @@ fn base_credentials(
     });
     let froms = froms.filter(|image| *image != "scratch" && !image.contains('$'));
     // A name that is no reference is a build stage, or the engine refuses it.
-    let places = froms.filter_map(|image| Some(outside::reference(image).ok()?.0));
+    let places = froms.filter_map(|image| Some(remote_images::reference(image).ok()?.0));
     let mut found = HashMap::new();
     for (at, place) in places.enumerate() {
         let is_meant = registry.map_or(at == 0, |registry| registry.host == place.host);

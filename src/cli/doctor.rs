@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::render::{json_line, tame};
 use super::{Exit, print};
-use crate::app::{Finding, Verdict, examine};
+use crate::app::{DiagnosticFinding, DiagnosticVerdict, examine};
 use crate::config::{ConfigFlags, ServiceSettings};
 use crate::http::too_few_handles;
 
@@ -29,29 +29,34 @@ pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Resul
         print(findings.iter().map(lines).collect::<String>())?;
     }
     let worst = findings.iter().map(|finding| finding.verdict).max();
-    Ok(if worst == Some(Verdict::Bad) { Exit::Failed } else { Exit::Done })
+    Ok(if worst == Some(DiagnosticVerdict::Bad) { Exit::Failed } else { Exit::Done })
 }
 
 /// The hard limit of this process: the service raises its soft limit to it.
-fn file_handles(settings: &ServiceSettings) -> Finding {
+fn file_handles(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "file handles";
     let wanted = settings.http.connections;
     match too_few_handles(wanted) {
-        None => Finding::new(ABOUT, Verdict::Good, format!("enough for {wanted} connections (http.connections)"), ""),
-        Some((possible, handles)) => Finding::new(
+        None => DiagnosticFinding::new(
             ABOUT,
-            Verdict::Notice,
+            DiagnosticVerdict::Good,
+            format!("enough for {wanted} connections (http.connections)"),
+            "",
+        ),
+        Some((possible, handles)) => DiagnosticFinding::new(
+            ABOUT,
+            DiagnosticVerdict::Notice,
             format!("at most {handles} here, enough for {possible} connections of {wanted} (http.connections)"),
             "raise it for the service: LimitNOFILE of systemd, ulimit -Hn of a shell",
         ),
     }
 }
 
-fn lines(finding: &Finding) -> String {
+fn lines(finding: &DiagnosticFinding) -> String {
     let mark = match finding.verdict {
-        Verdict::Good => "good",
-        Verdict::Notice => "notice",
-        Verdict::Bad => "BAD",
+        DiagnosticVerdict::Good => "good",
+        DiagnosticVerdict::Notice => "notice",
+        DiagnosticVerdict::Bad => "BAD",
     };
     let advice = match finding.advice.as_str() {
         "" => String::new(),

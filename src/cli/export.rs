@@ -12,7 +12,7 @@ use super::manifest_file::{self, ManifestFile, shown};
 use super::place::{Account, login};
 use super::render::tame;
 use super::{Exit, print};
-use crate::app::outside::{Outside, reference};
+use crate::app::remote_images::{ImageBrowser, reference};
 use crate::engine::export::{ExportSource, cwl, script};
 use crate::engine::runtime::{self, ContainerRuntime as _, ImageStartConfig};
 use crate::seed::image_reference::ImageReference;
@@ -118,6 +118,6 @@ async fn in_registry(options: &Options) -> anyhow::Result<Option<String>> {
     let (place, repository, tag) =
         reference(&options.image).with_context(|| format!("no engine has the image {name}"))?;
     let credentials = options.account.credentials(&place.host)?;
-    let registry = Outside::registry(&place, &login(credentials.as_ref())).await?;
+    let registry = ImageBrowser::registry(&place, &login(credentials.as_ref())).await?;
     Ok(registry.see(&repository, &tag).await?.label)
 }

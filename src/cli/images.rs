@@ -19,7 +19,7 @@ use super::remote::moment_of;
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::table::{copied, table, whole, words};
 use super::{Exit, manifest_file, print};
-use crate::app::outside::{Outside, Place, Seen, reference};
+use crate::app::remote_images::{ImageBrowser, InspectedImage, RegistryAddress, reference};
 use crate::engine::docker::ListedImage;
 use crate::engine::runtime::ContainerRuntime as _;
 use crate::seed::manifest::essentials;
@@ -41,7 +41,7 @@ struct Remote {
 
 /// The image's registry, repository and tag.
 struct Target {
-    place: Place,
+    place: RegistryAddress,
     repository: String,
     tag: String,
 }
@@ -78,9 +78,9 @@ impl Target {
         (!self.tag.contains(':')).then(|| format!("{name}:{}", self.tag))
     }
 
-    async fn open(&self, account: &Account) -> anyhow::Result<Outside> {
+    async fn open(&self, account: &Account) -> anyhow::Result<ImageBrowser> {
         let credentials = account.credentials(&self.place.host)?;
-        Ok(Outside::registry(&self.place, &login(credentials.as_ref())).await?)
+        Ok(ImageBrowser::registry(&self.place, &login(credentials.as_ref())).await?)
     }
 }
 
@@ -330,7 +330,7 @@ pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
     let exit = if report.valid { Exit::Done } else { Exit::Failed };
     if options.json {
         let manifest = text.map(RawValue::from_string).transpose()?;
-        let Seen { reference, digest, platforms, built, .. } = &seen;
+        let InspectedImage { reference, digest, platforms, built, .. } = &seen;
         print(json_line(&Inspected {
             reference,
             digest,
@@ -354,7 +354,7 @@ pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn shown(seen: &Seen, report: &ValidationReport, manifest: Option<&str>) -> String {
+fn shown(seen: &InspectedImage, report: &ValidationReport, manifest: Option<&str>) -> String {
     let size = seen.size.map(|size| HumanBytes(size).to_string()).unwrap_or_default();
     let rows = [
         ("Image", tame(&seen.reference)),
@@ -375,7 +375,7 @@ fn shown(seen: &Seen, report: &ValidationReport, manifest: Option<&str>) -> Stri
 }
 
 /// Finds the image. An inner error is wrong usage (exit 2), an outer one a failure (exit 1).
-async fn find(options: &InspectOptions) -> anyhow::Result<anyhow::Result<Seen>> {
+async fn find(options: &InspectOptions) -> anyhow::Result<anyhow::Result<InspectedImage>> {
     let path = Path::new(&options.image);
     if path.exists() || options.image.starts_with(['.', '/']) {
         return on_disk(options, path).await;
@@ -389,8 +389,8 @@ async fn find(options: &InspectOptions) -> anyhow::Result<anyhow::Result<Seen>> 
     Ok(Ok(registry.see(&target.repository, &target.tag).await?))
 }
 
-async fn on_disk(options: &InspectOptions, path: &Path) -> anyhow::Result<anyhow::Result<Seen>> {
-    let disk = match Outside::disk(path) {
+async fn on_disk(options: &InspectOptions, path: &Path) -> anyhow::Result<anyhow::Result<InspectedImage>> {
+    let disk = match ImageBrowser::disk(path) {
         Ok(disk) => disk,
         Err(why) => return Ok(Err(why.into())),
     };

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::app::outside::{Login, Place};
+use crate::app::remote_images::{RegistryAddress, RegistryLogin};
 use crate::engine::docker::TOKEN_USER;
 use crate::engine::runtime::RegistryCredentials;
 pub(super) use docker_config::{DockerConfig, HUB_KEY, docker_folder};
@@ -110,15 +110,15 @@ impl Registry {
     ///
     /// # Errors
     /// Docker Hub's namespace is unknown: neither an organisation nor a user was given.
-    pub(super) fn place(&self) -> anyhow::Result<Place> {
+    pub(super) fn place(&self) -> anyhow::Result<RegistryAddress> {
         let registry = self.registry.as_deref().unwrap_or_default();
         let org = self.org.as_deref().unwrap_or_default();
-        let place = Place::new(registry, org);
+        let place = RegistryAddress::new(registry, org);
         if place.is_docker_hub() && place.org.is_empty() {
             let Some(user) = self.account.username.as_deref() else {
                 bail!("on Docker Hub images lie in a namespace: name yours with -O (or another registry with -r)");
             };
-            return Ok(Place::new(registry, user));
+            return Ok(RegistryAddress::new(registry, user));
         }
         Ok(place)
     }
@@ -212,11 +212,11 @@ impl Account {
 }
 
 /// The same credentials, for our own requests.
-pub(super) fn login(credentials: Option<&RegistryCredentials>) -> Login {
-    let Some(credentials) = credentials else { return Login::default() };
+pub(super) fn login(credentials: Option<&RegistryCredentials>) -> RegistryLogin {
+    let Some(credentials) = credentials else { return RegistryLogin::default() };
     // An engine exchanges an identity token for an access token; registries that issue them accept them as passwords,
     // too.
     let username = if credentials.username == TOKEN_USER { NOBODY } else { &credentials.username };
     let password = Some(credentials.password.expose_secret().to_owned().into());
-    Login { username: username.to_owned(), password }
+    RegistryLogin { username: username.to_owned(), password }
 }

@@ -14,7 +14,7 @@ use super::manifest_file::{self, ManifestFile};
 use super::place::{Account, Registry, login};
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::{Exit, print};
-use crate::app::outside::{Outside, Place, Standing};
+use crate::app::remote_images::{ImageBrowser, RegistryAddress, TagState};
 use crate::engine::docker::DockerClient;
 use crate::engine::runtime::{ContainerRuntime as _, Error, RegistryCredentials};
 use crate::seed::bump::{BumpLevel, VersionBump, bump};
@@ -94,7 +94,7 @@ impl Pushing {
     ///
     /// # Errors
     /// The options name no valid target.
-    pub(super) fn place(&self) -> anyhow::Result<Place> {
+    pub(super) fn place(&self) -> anyhow::Result<RegistryAddress> {
         self.registry.place()
     }
 
@@ -182,7 +182,7 @@ pub(super) struct Work<'a> {
     pub how: &'a How,
     pub directory: &'a Path,
     pub pushing: &'a Pushing,
-    pub place: Place,
+    pub place: RegistryAddress,
     pub dry_run: bool,
     pub stop: &'a CancellationToken,
 }
@@ -199,7 +199,7 @@ impl Work<'_> {
             bail!("{} says no version: name the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(image));
         }
         let credentials = self.pushing.account().credentials(&self.place.host)?;
-        let registry = Outside::registry(&self.place, &login(credentials.as_ref())).await?;
+        let registry = ImageBrowser::registry(&self.place, &login(credentials.as_ref())).await?;
         if self.pushing.force || self.is_free(&registry, name).await? {
             return self.push(&registry, credentials.as_ref(), image, name, None).await;
         }
@@ -246,12 +246,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    async fn is_free(&self, registry: &Outside, name: &str) -> anyhow::Result<bool> {
+    async fn is_free(&self, registry: &ImageBrowser, name: &str) -> anyhow::Result<bool> {
         let (repository, tag) = self.parts(name);
         Ok(match registry.standing(&repository, tag).await? {
-            Standing::Free => true,
-            Standing::Taken => false,
-            Standing::Hidden(why) => {
+            TagState::Free => true,
+            TagState::Taken => false,
+            TagState::Hidden(why) => {
                 stderrln!("note: taken for a name that is free: {}", tame(&why));
                 true
             }
@@ -259,7 +259,12 @@ impl Work<'_> {
     }
 
     /// The manifest with raised versions that are free at the registry, and its changes; not written yet.
-    async fn raised(&self, registry: &Outside, name: &str, by: VersionBump) -> anyhow::Result<(Source, Vec<String>)> {
+    async fn raised(
+        &self,
+        registry: &ImageBrowser,
+        name: &str,
+        by: VersionBump,
+    ) -> anyhow::Result<(Source, Vec<String>)> {
         let (mut file, report) = self.how.judged(self.directory)?;
         if report.image_name.as_deref() != Some(name) {
             bail!(
@@ -300,7 +305,7 @@ impl Work<'_> {
 
     async fn push(
         &self,
-        registry: &Outside,
+        registry: &ImageBrowser,
         credentials: Option<&RegistryCredentials>,
         image: &str,
         name: &str,

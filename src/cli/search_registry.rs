@@ -9,7 +9,7 @@ use super::render::{json_line, tame};
 use super::search::COLUMNS;
 use super::table::table;
 use crate::app::folded;
-use crate::app::outside::{Outside, SeedImage};
+use crate::app::remote_images::{ImageBrowser, SeedImage};
 use crate::seed::manifest::essentials;
 
 /// Output of `--json`.
@@ -40,7 +40,7 @@ struct Item {
 pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, json: bool) -> anyhow::Result<()> {
     let place = registry.place()?;
     let credentials = registry.account().credentials(&place.host)?;
-    let outside = Outside::registry_of_its_kind(&place, &login(credentials.as_ref())).await?;
+    let outside = ImageBrowser::registry_of_its_kind(&place, &login(credentials.as_ref())).await?;
     let found = outside.seed_images().await?;
     let words: Vec<String> = words.iter().flat_map(|word| word.split_whitespace()).map(folded).collect();
     let matching: Vec<SeedImage> = found.images.into_iter().filter(|image| holds(image, &words)).collect();

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::error::Failure;
 use super::proxied::client_address;
-use crate::app::{App, Caller, Error, Session};
+use crate::app::{App, Error, RequestCaller, UserSession};
 
 /// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is ignored. Unknown keys are
 /// ignored, missing ones are empty.
@@ -188,28 +188,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 pub(super) struct UnknownSession(pub(super) String);
 
 /// The session, if there is one. An error while that is unknown.
-impl<S: Send + Sync> OptionalFromRequestParts<S> for Session {
+impl<S: Send + Sync> OptionalFromRequestParts<S> for UserSession {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Failure> {
         if let Some(UnknownSession(why)) = parts.extensions.get() {
             return Err(Error::StoreAway(why.clone()).into());
         }
-        Ok(parts.extensions.get::<Session>().cloned())
+        Ok(parts.extensions.get::<UserSession>().cloned())
     }
 }
 
 /// The session, on routes that require one.
-impl<S: Send + Sync> FromRequestParts<S> for Session {
+impl<S: Send + Sync> FromRequestParts<S> for UserSession {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
-        let known = parts.extensions.get::<Session>().cloned();
+        let known = parts.extensions.get::<UserSession>().cloned();
         known.ok_or_else(|| Error::Unauthenticated("Missing authorization token").into())
     }
 }
 
-impl FromRequestParts<App> for Caller {
+impl FromRequestParts<App> for RequestCaller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {

@@ -3,7 +3,7 @@
 use http::request::Parts;
 
 use super::proxied::client_address;
-use crate::app::{App, Session};
+use crate::app::{App, UserSession};
 use crate::auth::ClientNetwork;
 use crate::catalog::UserId;
 
@@ -17,7 +17,7 @@ pub(super) enum Holder {
 impl Holder {
     /// Of a request that has passed the route's access check.
     pub(super) async fn of(parts: &mut Parts, app: &App) -> Self {
-        if let Some(session) = parts.extensions.get::<Session>() {
+        if let Some(session) = parts.extensions.get::<UserSession>() {
             return Self::User(session.user.id);
         }
         let address = client_address(&parts.headers, &parts.extensions, app.settings().http.trust_forwarded_for);

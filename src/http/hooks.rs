@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::error::{Failure, Result};
 use super::extract::Path;
 use super::routes::{Access, Routes};
-use crate::app::{App, Error, LONGEST_NOTIFICATION, Notification};
+use crate::app::{App, Error, HookNotification, LONGEST_NOTIFICATION};
 
 pub(super) fn add(routes: Routes) -> Routes {
     // The token in the path is the credential.
@@ -37,7 +37,7 @@ async fn receive(
     })?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let notification =
-        Notification { body: &body, cloud_event: header("ce-type"), signature: header("x-hub-signature-256") };
+        HookNotification { body: &body, cloud_event: header("ce-type"), signature: header("x-hub-signature-256") };
     let repositories = app.hook_receive(&token, notification).await?;
     Ok((StatusCode::ACCEPTED, Json(TakenView { repositories })))
 }

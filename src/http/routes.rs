@@ -20,7 +20,7 @@ use super::holder::Holder;
 use super::serve::Spare;
 use super::stream::{Places, until_over};
 use super::{api, envelope, hooks, operations, schemas};
-use crate::app::{App, Error, Session};
+use crate::app::{App, Error, UserSession};
 use crate::catalog::UserRole;
 
 /// Who may call a route.
@@ -214,7 +214,7 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
         (Access::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
         (_, Err(why)) => return Failure::from(why).into_response(),
     }
-    let session = request.extensions().get::<Session>().cloned();
+    let session = request.extensions().get::<UserSession>().cloned();
     let is_admin = session.as_ref().is_some_and(|session| session.user.role == UserRole::Admin);
     if request.extensions().get::<Spare>().is_some() && !is_admin && !PROBES.contains(&request.uri().path()) {
         let full = "All connections are taken; try again later".to_owned();

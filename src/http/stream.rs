@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::{Failure, Result};
 use super::holder::Holder;
-use crate::app::{App, Error, Session};
+use crate::app::{App, Error, UserSession};
 
 /// The places for streams, in the extensions of every request.
 #[derive(Clone)]
@@ -147,7 +147,7 @@ impl Opening {
 
 /// Ends a reply when its session ends: it expired, or its user was deleted or got another role. Short replies are not
 /// affected.
-pub(super) fn until_over(app: &App, session: Session, reply: Response) -> Response {
+pub(super) fn until_over(app: &App, session: UserSession, reply: Response) -> Response {
     const SHORT: u64 = 1024 * 1024;
     if reply.body().size_hint().exact().is_some_and(|size| size <= SHORT) {
         return reply;

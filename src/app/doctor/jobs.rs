@@ -2,8 +2,8 @@
 
 use tokio::task::spawn_blocking;
 
-use super::super::engine::engine_choice;
-use super::{Finding, good, notice};
+use super::super::container_engine::engine_choice;
+use super::{DiagnosticFinding, good, notice};
 use crate::auth::random_id;
 use crate::config::{RunNetwork, ServiceSettings};
 use crate::engine::docker::{DockerClient, EngineChoice};
@@ -12,7 +12,7 @@ use crate::engine::runtime::ContainerRuntime as _;
 
 /// Checks the engine at an address, else the configured one, else one at the usual sockets; and whether it sees mounts
 /// that SILO makes.
-pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Vec<Finding> {
+pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Vec<DiagnosticFinding> {
     const ABOUT: &str = "container engine";
     let configured = engine_choice(settings);
     let docker = EngineChoice { address: at.or(configured.address), ..configured }.open().await;
@@ -33,7 +33,7 @@ pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Ve
     findings
 }
 
-async fn mounts(settings: &ServiceSettings, docker: Option<DockerClient>) -> Finding {
+async fn mounts(settings: &ServiceSettings, docker: Option<DockerClient>) -> DiagnosticFinding {
     const ABOUT: &str = "mounts";
     const ADVICE: &str = "only folders that runs.mount_roots names can be mounted, and inputs of runs.input_roots are copied; for \
         more, let SILO be root on the engine's machine, outside of containers";
@@ -53,7 +53,7 @@ async fn mounts(settings: &ServiceSettings, docker: Option<DockerClient>) -> Fin
     }
 }
 
-pub(super) fn network(settings: &ServiceSettings) -> Finding {
+pub(super) fn network(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "network of runs";
     let runs = &settings.runs;
     match runs.network {

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret as _;
 
 use super::super::disk_reserve::{is_kept, try_to_write};
 use super::super::runs::{RunDiskShortage, reserve, stuck_in};
-use super::{Finding, bad, good, notice};
+use super::{DiagnosticFinding, bad, good, notice};
 use crate::config::ServiceSettings;
 use crate::engine::disk::space;
 
@@ -20,7 +20,7 @@ fn others(path: &Path) -> u32 {
     fs::metadata(path).map_or(0, |about| about.permissions().mode() & 0o077)
 }
 
-pub(super) fn data_folder(settings: &ServiceSettings) -> Finding {
+pub(super) fn data_folder(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "data directory";
     let data = &settings.data;
     let shown = data.display();
@@ -78,7 +78,7 @@ fn listed(paths: &[PathBuf]) -> String {
 }
 
 /// Free space for the database and for runs, once the data directory exists; and files of runs that cannot be removed.
-pub(super) fn disks(settings: &ServiceSettings) -> Vec<Finding> {
+pub(super) fn disks(settings: &ServiceSettings) -> Vec<DiagnosticFinding> {
     let mut findings = Vec::new();
     if settings.data.is_dir() {
         findings.push(data_disk(settings));
@@ -92,7 +92,7 @@ pub(super) fn disks(settings: &ServiceSettings) -> Vec<Finding> {
     findings
 }
 
-fn data_disk(settings: &ServiceSettings) -> Finding {
+fn data_disk(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "disk";
     const LITTLE: u64 = 64 * MIB;
     let Some(free) = space(&settings.data).map(|space| space.free) else {
@@ -111,7 +111,7 @@ fn data_disk(settings: &ServiceSettings) -> Finding {
     }
 }
 
-fn disk_of_runs(settings: &ServiceSettings) -> Finding {
+fn disk_of_runs(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "disk of runs";
     let folder = settings.runs_folder();
     let Some(space) = space(&folder) else { return notice(ABOUT, "nobody can tell how much is free", "") };

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Finding, bad, good, notice};
+use super::{DiagnosticFinding, bad, good, notice};
 use crate::app::runs::RUN_LEASE;
 use crate::config::ServiceSettings;
 use crate::store::StoredTimes;
@@ -12,7 +12,7 @@ const ALIKE: TimeDelta = TimeDelta::seconds(5);
 /// From this difference on, processes take over each other's leases.
 const APART: TimeDelta = TimeDelta::seconds(30);
 
-pub(super) fn clock(times: &StoredTimes, now: DateTime<Utc>) -> Finding {
+pub(super) fn clock(times: &StoredTimes, now: DateTime<Utc>) -> DiagnosticFinding {
     const ABOUT: &str = "clock";
     const ADVICE: &str = "let all machines follow a time server: leases, schedules and tokens go by their clocks";
     let ahead = times.database_now.map_or(TimeDelta::zero(), |database| now - database);
@@ -31,7 +31,7 @@ pub(super) fn clock(times: &StoredTimes, now: DateTime<Utc>) -> Finding {
     }
 }
 
-pub(super) fn leases(settings: &ServiceSettings, times: &StoredTimes, now: DateTime<Utc>) -> Finding {
+pub(super) fn leases(settings: &ServiceSettings, times: &StoredTimes, now: DateTime<Utc>) -> DiagnosticFinding {
     const ABOUT: &str = "leases";
     let longest = [
         ("a scan", times.scan_lease, TimeDelta::seconds(i64::from(settings.scan.lease_seconds))),

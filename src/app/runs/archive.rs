@@ -27,13 +27,13 @@ const RECORD: u64 = 512;
 
 /// The format of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArchiveForm {
+pub enum ArchiveFormat {
     Tar,
     Zip,
 }
 
 /// A file to be added to an archive, under this name.
-struct Entry {
+struct RunArchiveEntry {
     name: String,
     path: PathBuf,
 }
@@ -44,9 +44,9 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`super::super::Error::NotFound`] if an output no longer exists.
-    pub async fn archive(self, form: ArchiveForm) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+    pub async fn archive(self, form: ArchiveFormat) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
         let entries = spawn_blocking(move || self.entries()).await??;
-        Ok(stream::unfold(Some(Archive::new(entries, form)), async |archive| {
+        Ok(stream::unfold(Some(RunArchive::new(entries, form)), async |archive| {
             let mut archive = archive?;
             let made = spawn_blocking(move || archive.piece().map(|piece| piece.map(|piece| (piece, archive)))).await;
             match made.map_err(io::Error::other).flatten() {
@@ -57,10 +57,11 @@ impl RunFolder {
         }))
     }
 
-    fn entries(&self) -> Result<Vec<Entry>> {
+    fn entries(&self) -> Result<Vec<RunArchiveEntry>> {
         let id = &self.record.id;
         let mut entries = Vec::new();
-        let mut add = |name: String, path: PathBuf| entries.push(Entry { name: format!("{id}/{name}"), path });
+        let mut add =
+            |name: String, path: PathBuf| entries.push(RunArchiveEntry { name: format!("{id}/{name}"), path });
         for name in ["job.json", "inputs.json", "run.sh"] {
             add(name.to_owned(), self.root().join(name));
         }
@@ -73,44 +74,44 @@ impl RunFolder {
         // Files that were never written, because the run did not get that far, are left out.
         entries.retain(|entry| entry.path.is_file());
         for file in self.all()? {
-            entries.push(Entry { name: format!("{id}/output/{}", file.left.path), path: file.path });
+            entries.push(RunArchiveEntry { name: format!("{id}/output/{}", file.left.path), path: file.path });
         }
         Ok(entries)
     }
 }
 
 /// An archive while it is produced.
-struct Archive {
-    entries: IntoIter<Entry>,
+struct RunArchive {
+    entries: IntoIter<RunArchiveEntry>,
     /// The file that is being added, the size in its header, and how much of it is still to come.
     open: Option<(File, u64, u64)>,
-    writer: Writer,
-    made: Made,
+    writer: ArchiveWriter,
+    made: ArchiveBuffer,
 }
 
-enum Writer {
-    Tar(tar::Builder<Made>),
-    Zip(Box<ZipWriter<StreamWriter<Made>>>, HashSet<String>),
+enum ArchiveWriter {
+    Tar(tar::Builder<ArchiveBuffer>),
+    Zip(Box<ZipWriter<StreamWriter<ArchiveBuffer>>>, HashSet<String>),
     Done,
 }
 
 /// Bytes that were produced and not read yet.
 #[derive(Clone, Default)]
-struct Made(Arc<Mutex<Vec<u8>>>);
+struct ArchiveBuffer(Arc<Mutex<Vec<u8>>>);
 
-impl Archive {
-    fn new(entries: Vec<Entry>, form: ArchiveForm) -> Self {
-        let made = Made::default();
+impl RunArchive {
+    fn new(entries: Vec<RunArchiveEntry>, form: ArchiveFormat) -> Self {
+        let made = ArchiveBuffer::default();
         let writer = match form {
-            ArchiveForm::Tar => Writer::Tar(tar::Builder::new(made.clone())),
-            ArchiveForm::Zip => Writer::Zip(Box::new(ZipWriter::new_stream(made.clone())), HashSet::new()),
+            ArchiveFormat::Tar => ArchiveWriter::Tar(tar::Builder::new(made.clone())),
+            ArchiveFormat::Zip => ArchiveWriter::Zip(Box::new(ZipWriter::new_stream(made.clone())), HashSet::new()),
         };
         Self { entries: entries.into_iter(), open: None, writer, made }
     }
 
     /// The next piece; `None` after the last.
     fn piece(&mut self) -> io::Result<Option<Bytes>> {
-        while self.made.bytes().len() < PIECE && !matches!(self.writer, Writer::Done) {
+        while self.made.bytes().len() < PIECE && !matches!(self.writer, ArchiveWriter::Done) {
             match self.open.take() {
                 Some((file, size, left)) => self.go_on(file, size, left)?,
                 None => self.open_next()?,
@@ -122,17 +123,17 @@ impl Archive {
 
     /// Begins the next file, or ends the archive.
     fn open_next(&mut self) -> io::Result<()> {
-        let Some(Entry { name, path }) = self.entries.next() else {
-            return match std::mem::replace(&mut self.writer, Writer::Done) {
-                Writer::Tar(mut tar) => tar.finish(),
-                Writer::Zip(zip, _) => zip.finish().map(drop).map_err(Into::into),
-                Writer::Done => Ok(()),
+        let Some(RunArchiveEntry { name, path }) = self.entries.next() else {
+            return match std::mem::replace(&mut self.writer, ArchiveWriter::Done) {
+                ArchiveWriter::Tar(mut tar) => tar.finish(),
+                ArchiveWriter::Zip(zip, _) => zip.finish().map(drop).map_err(Into::into),
+                ArchiveWriter::Done => Ok(()),
             };
         };
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         match &mut self.writer {
-            Writer::Tar(tar) => {
+            ArchiveWriter::Tar(tar) => {
                 let mut header = tar::Header::new_gnu();
                 header.set_size(size);
                 header.set_mode(0o644);
@@ -140,11 +141,11 @@ impl Archive {
                 // Only the header: the content follows in `go_on`, as the client reads.
                 tar.append_data(&mut header, name, io::empty())?;
             }
-            Writer::Zip(zip, taken) => {
+            ArchiveWriter::Zip(zip, taken) => {
                 let options = SimpleFileOptions::default().large_file(size >= u64::from(u32::MAX));
                 zip.start_file(zip_name(&name, taken), options.unix_permissions(0o644))?;
             }
-            Writer::Done => {}
+            ArchiveWriter::Done => {}
         }
         self.open = Some((file, size, size));
         Ok(())
@@ -159,15 +160,15 @@ impl Archive {
         };
         let left = left - length as u64;
         match &mut self.writer {
-            Writer::Tar(_) => {
+            ArchiveWriter::Tar(_) => {
                 self.made.write_all(&block[..length])?;
                 if left == 0 {
                     let padding = size.next_multiple_of(RECORD) - size;
                     self.made.write_all(&[0; RECORD as usize][..padding as usize])?;
                 }
             }
-            Writer::Zip(zip, _) => zip.write_all(&block[..length])?,
-            Writer::Done => {}
+            ArchiveWriter::Zip(zip, _) => zip.write_all(&block[..length])?,
+            ArchiveWriter::Done => {}
         }
         if left > 0 {
             self.open = Some((file, size, left));
@@ -176,13 +177,13 @@ impl Archive {
     }
 }
 
-impl Made {
+impl ArchiveBuffer {
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Write for Made {
+impl Write for ArchiveBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.bytes().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -218,16 +219,16 @@ mod tests {
         assert_eq!(names, ["a/b", "a_b", "a_b_", ".._.._x", "a_b__"]);
     }
 
-    fn entries(folder: &std::path::Path, sizes: &[usize]) -> Vec<Entry> {
+    fn entries(folder: &std::path::Path, sizes: &[usize]) -> Vec<RunArchiveEntry> {
         let entry = |(number, size): (usize, &usize)| {
             let (name, path) = (format!("{}/f{number}", "long".repeat(60)), folder.join(number.to_string()));
             std::fs::write(&path, vec![number as u8; *size]).unwrap();
-            Entry { name, path }
+            RunArchiveEntry { name, path }
         };
         sizes.iter().enumerate().map(entry).collect()
     }
 
-    fn whole(mut archive: Archive) -> Vec<u8> {
+    fn whole(mut archive: RunArchive) -> Vec<u8> {
         let pieces = std::iter::from_fn(|| archive.piece().unwrap());
         let pieces = pieces.inspect(|piece| assert!(piece.len() <= 2 * PIECE, "a piece is {} bytes", piece.len()));
         pieces.flatten().collect()
@@ -237,7 +238,7 @@ mod tests {
     fn pieces_make_a_whole_archive() {
         let sizes = [0, 1, 511, 512, 513, BLOCK - 1, BLOCK, BLOCK + 1, 5 * PIECE + 7];
         let folder = tempfile::tempdir().unwrap();
-        let tar = whole(Archive::new(entries(folder.path(), &sizes), ArchiveForm::Tar));
+        let tar = whole(RunArchive::new(entries(folder.path(), &sizes), ArchiveFormat::Tar));
         let mut tar = tar::Archive::new(&*tar);
         let mut found = Vec::new();
         for (number, file) in tar.entries().unwrap().enumerate() {
@@ -247,7 +248,7 @@ mod tests {
             found.push(content.len());
         }
         assert_eq!(found, sizes);
-        let zip = whole(Archive::new(entries(folder.path(), &sizes), ArchiveForm::Zip));
+        let zip = whole(RunArchive::new(entries(folder.path(), &sizes), ArchiveFormat::Zip));
         let mut zip = zip::ZipArchive::new(io::Cursor::new(zip)).unwrap();
         let found: Vec<usize> = (0..zip.len()).map(|index| zip.by_index(index).unwrap().size() as usize).collect();
         assert_eq!(found, sizes);
@@ -259,7 +260,7 @@ mod tests {
         for now in [0, 10 * PIECE] {
             let entries = entries(folder.path(), &[5 * PIECE, 3]);
             let path = entries[0].path.clone();
-            let mut archive = Archive::new(entries, ArchiveForm::Tar);
+            let mut archive = RunArchive::new(entries, ArchiveFormat::Tar);
             let mut bytes = archive.piece().unwrap().unwrap().to_vec();
             std::fs::write(path, vec![1; now]).unwrap();
             bytes.extend(whole(archive));

@@ -1,11 +1,11 @@
 //! Batches: one job with many rows, queued all or none. Rows are prepared one after the other, so that shared values
 //! are in memory once; the total size stored for them is limited.
 
-use super::super::accounts::Session;
-use super::super::engine::Machine;
+use super::super::accounts::UserSession;
+use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
-use super::again::replaced;
-use super::subject::Subject;
+use super::rerun::replaced;
+use super::runnable_image::RunnableImage;
 use super::submit::{MOST_PROBLEMS, unrunnable};
 use super::{BatchRow, RunChange, RunForm};
 use crate::auth::time_ordered_id;
@@ -19,10 +19,10 @@ pub const MOST_ROWS: usize = 10_000;
 const MOST_STORED_MIB: usize = 128;
 
 /// A batch while its rows are prepared.
-struct Batch<'a> {
+struct BatchBuilder<'a> {
     app: &'a App,
-    session: &'a Session,
-    machine: Option<Machine>,
+    session: &'a UserSession,
+    machine: Option<ContainerEngine>,
     id: String,
     row: u32,
     runs: Vec<NewRun>,
@@ -35,7 +35,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_submit`], for all rows at once; [`Error::TooLarge`] if too much would have to be stored.
-    pub async fn run_submit_batch(&self, session: &Session, all: &RunForm, rows: Vec<BatchRow>) -> Result<String> {
+    pub async fn run_submit_batch(&self, session: &UserSession, all: &RunForm, rows: Vec<BatchRow>) -> Result<String> {
         if rows.is_empty() {
             return Err(Error::Invalid("The batch has no rows, so there is nothing to run".to_owned()));
         }
@@ -43,10 +43,10 @@ impl App {
             return Err(Error::Invalid(format!("The batch has more than {MOST_ROWS} rows: split it")));
         }
         self.check_room(session, rows.len()).await?;
-        let machine = self.machine_for_runs().await?;
+        let machine = self.engine_for_runs().await?;
         let subject = self.run_subject(&all.image, machine.as_ref()).await?;
         let _held = self.0.batches.lock().await;
-        let mut batch = Batch::new(self, session, machine);
+        let mut batch = BatchBuilder::new(self, session, machine);
         for row in rows {
             batch.add(&form_of(all, row), subject.clone(), None).await?;
         }
@@ -56,8 +56,8 @@ impl App {
     /// Queues the rows of a batch that have this status again; returns the new batch's id.
     ///
     /// # Errors
-    /// [`Error::Conflict`] if no row has it; as [`App::run_again`] and [`App::run_submit_batch`].
-    pub async fn run_again_batch(&self, session: &Session, batch: &str, status: RunStatus) -> Result<String> {
+    /// [`Error::Conflict`] if no row has it; as [`App::run_rerun`] and [`App::run_submit_batch`].
+    pub async fn run_rerun_batch(&self, session: &UserSession, batch: &str, status: RunStatus) -> Result<String> {
         let filter = RunFilter { batch: Some(batch.to_owned()), status: vec![status], ..RunFilter::default() };
         let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
         if found.is_empty() {
@@ -66,11 +66,11 @@ impl App {
         }
         self.check_room(session, found.len()).await?;
         found.sort_by_key(|run| run.batch_row);
-        let machine = self.machine_for_runs().await?;
+        let machine = self.engine_for_runs().await?;
         let _held = self.0.batches.lock().await;
-        let mut batch = Batch::new(self, session, machine);
+        let mut batch = BatchBuilder::new(self, session, machine);
         for run in found {
-            let (form, subject) = self.form_again(session, &run.id, &RunChange::default()).await?;
+            let (form, subject) = self.rerun_form(session, &run.id, &RunChange::default()).await?;
             batch.add(&form, subject, Some(run.id)).await?;
         }
         batch.queue().await
@@ -78,7 +78,7 @@ impl App {
 
     /// Checks that the user may have so many more runs. The insert counts again; this fails before anything is
     /// prepared.
-    async fn check_room(&self, session: &Session, more: usize) -> Result<()> {
+    async fn check_room(&self, session: &UserSession, more: usize) -> Result<()> {
         let filter = RunFilter { owner: Some(session.user.id), ..RunFilter::default() };
         let counts = self.0.store.run_counts(&filter).await?;
         let (there, most) = (counts.accepted + counts.running, u64::from(self.settings().runs.per_user_active));
@@ -86,14 +86,14 @@ impl App {
     }
 }
 
-impl<'a> Batch<'a> {
-    fn new(app: &'a App, session: &'a Session, machine: Option<Machine>) -> Self {
+impl<'a> BatchBuilder<'a> {
+    fn new(app: &'a App, session: &'a UserSession, machine: Option<ContainerEngine>) -> Self {
         let id = time_ordered_id(app.0.clock.now());
         Self { app, session, machine, id, row: 0, runs: Vec::new(), stored_bytes: 0, problems: Vec::new() }
     }
 
     /// Prepares the next row.
-    async fn add(&mut self, form: &RunForm, subject: Subject, rerun_of: Option<String>) -> Result<()> {
+    async fn add(&mut self, form: &RunForm, subject: RunnableImage, rerun_of: Option<String>) -> Result<()> {
         self.row += 1;
         let (app, user, row) = (self.app, &self.session.user, self.row);
         match app.prepared(user, form, Some(subject), self.machine.as_ref()).await {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::super::accounts::Session;
+use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use super::inputs::inside;
 use super::{no_such_run, read_record};
@@ -13,7 +13,7 @@ use crate::engine::record::RunRecord;
 
 /// One of the logs of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Log {
+pub enum AttemptLog {
     Stdout,
     Stderr,
     /// Lines of both, as JSON.
@@ -22,7 +22,7 @@ pub enum Log {
     System,
 }
 
-impl Log {
+impl AttemptLog {
     /// Parses the name of a log; `None` if unknown.
     pub fn parse(word: &str) -> Option<Self> {
         match word {
@@ -53,7 +53,7 @@ pub struct RunFolder {
 
 /// An output file of a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct OutputFile {
+pub struct RunOutputFile {
     /// Path on disk.
     pub path: PathBuf,
     pub left: CapturedFile,
@@ -64,7 +64,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`] for a run that the user may not see, or whose files were deleted.
-    pub async fn run_folder(&self, session: &Session, id: &str) -> Result<RunFolder> {
+    pub async fn run_folder(&self, session: &UserSession, id: &str) -> Result<RunFolder> {
         let stored = self.run_stored(session, id).await?;
         if let Some(at) = stored.summary.purged_at {
             return Err(Error::NotFound(format!("The logs and outputs of run {id} were thrown away at {at}")));
@@ -84,7 +84,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an attempt that has not begun.
-    pub fn log(&self, log: Log, attempt: Option<u32>) -> Result<PathBuf> {
+    pub fn log(&self, log: AttemptLog, attempt: Option<u32>) -> Result<PathBuf> {
         let begun = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
         let attempt = attempt.unwrap_or(begun);
         if attempt == 0 || attempt > begun {
@@ -101,7 +101,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an output that the job does not have, or whose file no longer exists.
-    pub fn output(&self, name: &str) -> Result<Vec<OutputFile>> {
+    pub fn output(&self, name: &str) -> Result<Vec<RunOutputFile>> {
         let outputs = self.record.outputs.iter().flat_map(|outputs| &outputs.files);
         let found = outputs.clone().find(|output| output.name == name).ok_or_else(|| {
             let known: Vec<&str> = outputs.map(|output| &*output.name).collect();
@@ -115,7 +115,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub fn file(&self, path: &str) -> Result<OutputFile> {
+    pub fn file(&self, path: &str) -> Result<RunOutputFile> {
         let left = self.left().find(|left| left.path == path);
         let left = left.ok_or_else(|| Error::NotFound(format!("Run {} left no file {path}", self.record.id)))?;
         self.there(left)
@@ -125,7 +125,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`Error::NotFound`] if a file no longer exists.
-    pub fn all(&self) -> Result<Vec<OutputFile>> {
+    pub fn all(&self) -> Result<Vec<RunOutputFile>> {
         self.left().map(|left| self.there(left)).collect()
     }
 
@@ -134,9 +134,9 @@ impl RunFolder {
         outputs.flat_map(|outputs| outputs.files.iter().flat_map(|it| &it.files).chain(&outputs.extra))
     }
 
-    fn there(&self, left: &CapturedFile) -> Result<OutputFile> {
+    fn there(&self, left: &CapturedFile) -> Result<RunOutputFile> {
         let path = inside(&self.folder.output, &left.path);
         let path = path.ok_or_else(|| Error::NotFound(format!("The file {} is gone", left.path)))?;
-        Ok(OutputFile { path, left: left.clone() })
+        Ok(RunOutputFile { path, left: left.clone() })
     }
 }

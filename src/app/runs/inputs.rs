@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
 use super::super::{App, Result};
-use super::fetched::FetchedInputs;
+use super::fetched_inputs::FetchedInputs;
 use super::{SpecFile, may_see};
 use crate::catalog::{RunStatus, UserAccount};
 use crate::engine::held_paths::HostPath;
@@ -15,7 +15,7 @@ use crate::engine::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, su
 use crate::engine::outputs::{CapturedFile, RunOutputs};
 use crate::engine::request::{HostFile, InputSource};
 
-use super::super::accounts::Session;
+use super::super::accounts::UserSession;
 
 /// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
@@ -52,7 +52,7 @@ pub struct FileSpec {
 
 /// Why a file is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct InputProblem {
     /// Name of the input.
     pub input: String,
     /// The problem, in a sentence.
@@ -65,7 +65,7 @@ pub(super) struct Trouble {
 
 /// A file that is available.
 #[derive(Clone, Debug)]
-pub(super) struct Resolved {
+pub(super) struct ResolvedInput {
     pub input: String,
     pub source: InputSource,
     /// What is known about it from its source.
@@ -88,7 +88,7 @@ impl App {
         user: &UserAccount,
         files: &[SpecFile],
         fetched: Option<&FetchedInputs<'_>>,
-    ) -> Result<std::result::Result<Vec<Resolved>, Vec<Trouble>>> {
+    ) -> Result<std::result::Result<Vec<ResolvedInput>, Vec<InputProblem>>> {
         let (mut found, mut troubles) = (Vec::new(), Vec::new());
         for (number, file) in files.iter().enumerate() {
             match self.run_file(user, (number, file), fetched).await? {
@@ -104,9 +104,9 @@ impl App {
         user: &UserAccount,
         (number, file): (usize, &SpecFile),
         fetched: Option<&FetchedInputs<'_>>,
-    ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
+    ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
         let spec = &file.source;
-        let trouble = |message: String, help: &str| Trouble {
+        let trouble = |message: String, help: &str| InputProblem {
             input: file.input.clone(),
             message,
             help: help.to_owned(),
@@ -126,7 +126,7 @@ impl App {
                             created: Some(upload.created_at),
                             ..FileFacts::default()
                         };
-                        Ok(vec![Resolved {
+                        Ok(vec![ResolvedInput {
                             input: file.input.clone(),
                             source,
                             facts,
@@ -155,12 +155,12 @@ impl App {
         user: &UserAccount,
         file: &SpecFile,
         run: &str,
-    ) -> Result<std::result::Result<Vec<Resolved>, Trouble>> {
+    ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
         let trouble = |message: String, help: &str| {
-            Ok(Err(Trouble { input: file.input.clone(), message, help: help.to_owned(), is_passing: false }))
+            Ok(Err(InputProblem { input: file.input.clone(), message, help: help.to_owned(), is_passing: false }))
         };
         let stored = self.0.store.run_get(run).await?;
-        let session = Session::of(user.clone());
+        let session = UserSession::of(user.clone());
         let Some(stored) = stored.filter(|stored| may_see(&session, &stored.summary)) else {
             return trouble(format!("there is no run {run} of yours."), "Look for it with GET /api/v1/runs.");
         };
@@ -208,13 +208,23 @@ impl App {
                 metadata: left.metadata.clone(),
             };
             let source = InputSource::File(HostFile { name: base, path, size: left.size });
-            found.push(Resolved { input: file.input.clone(), source, facts, sha256: left.sha256.clone(), host: None });
+            found.push(ResolvedInput {
+                input: file.input.clone(),
+                source,
+                facts,
+                sha256: left.sha256.clone(),
+                host: None,
+            });
         }
         Ok(Ok(found))
     }
 
-    fn run_file_of_server(&self, file: &SpecFile, path: &Path) -> std::result::Result<Vec<Resolved>, Trouble> {
-        let trouble = |message: String, help: &str| Trouble {
+    fn run_file_of_server(
+        &self,
+        file: &SpecFile,
+        path: &Path,
+    ) -> std::result::Result<Vec<ResolvedInput>, InputProblem> {
+        let trouble = |message: String, help: &str| InputProblem {
             input: file.input.clone(),
             message,
             help: help.to_owned(),
@@ -231,7 +241,7 @@ impl App {
             Ok(folder) => folder,
             Err(why) => return Err(trouble(format!("{why}."), "")),
         };
-        Ok(vec![Resolved {
+        Ok(vec![ResolvedInput {
             input: file.input.clone(),
             source,
             facts: FileFacts { workspace: Some(FileWorkspace::Server), ..FileFacts::default() },
@@ -275,7 +285,7 @@ fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o RunOutputs>) -> Vec<(String, 
 }
 
 /// Adds what is known from their sources to files that were read.
-pub(super) fn with_facts(mut given: Vec<GivenInput>, resolved: &[Resolved]) -> Vec<GivenInput> {
+pub(super) fn with_facts(mut given: Vec<GivenInput>, resolved: &[ResolvedInput]) -> Vec<GivenInput> {
     let mut known = HashMap::new();
     for it in resolved {
         if let InputSource::File(file) = &it.source {

@@ -1,23 +1,23 @@
 //! Runs as a service: submitted, queued, performed, read, cancelled, rerun. A single attempt is the engine's.
 
-mod again;
+mod active;
 mod archive;
 mod batches;
-mod discard;
-mod ends;
-mod fetched;
+mod cancel_and_retention;
+mod discarded_files;
+mod disk_space;
+mod fetched_inputs;
 mod files;
-mod going;
-mod host;
+mod host_paths;
+mod input_metadata;
 mod inputs;
-mod metadata;
+mod rerun;
+mod runnable_image;
 mod secrets;
-mod space;
 mod staging;
-mod subject;
 mod submit;
 mod uploads;
-mod work;
+mod worker;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,28 +26,28 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{App, Error, Result, Session};
+use super::{App, Error, Result, UserSession};
 use crate::catalog::{ImageId, RunCounts, RunFilter, RunSummary, UserRole};
 use crate::engine::record::RunRecord;
 use crate::engine::request::ContainerLayout;
 use crate::store::StoredRun;
 
-pub use archive::ArchiveForm;
+pub(super) use active::ActiveRuns;
+pub use archive::ArchiveFormat;
 pub use batches::MOST_ROWS;
-pub(super) use discard::stuck_in;
-pub use files::{Log, OutputFile, RunFolder};
-pub(super) use going::Going;
+pub(super) use discarded_files::stuck_in;
+pub(super) use disk_space::{RunDiskShortage, reserve};
+pub use files::{AttemptLog, RunFolder, RunOutputFile};
 pub use inputs::FileSpec;
 pub(super) use secrets::place as settings_place;
-pub(super) use space::{RunDiskShortage, reserve};
-pub use submit::{Planned, Submitted};
+pub use submit::{PlannedRun, SubmitOutcome};
 pub(super) use uploads::remove_parts;
-pub(super) use work::LEASE as RUN_LEASE;
+pub(super) use worker::LEASE as RUN_LEASE;
 
 /// Form of a run.
 #[derive(Clone, Debug, Default)]
 pub struct RunForm {
-    pub image: ImageAsked,
+    pub image: RequestedImage,
     /// By input; inputs with `multiple` may occur several times.
     pub files: Vec<(String, FileSpec)>,
     pub json: Vec<(String, Value)>,
@@ -80,14 +80,14 @@ pub struct BatchRow {
 
 /// The image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ImageAsked {
+pub enum RequestedImage {
     /// Id in the catalogue.
     Id(ImageId),
     /// What `docker pull` takes: an image of the catalogue, or one that the engine has.
     Reference(String),
 }
 
-impl Default for ImageAsked {
+impl Default for RequestedImage {
     fn default() -> Self {
         Self::Reference(String::new())
     }
@@ -145,65 +145,65 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`].
-    pub async fn run_get(&self, session: &Session, id: &str) -> Result<RunRecord> {
+    pub async fn run_get(&self, session: &UserSession, id: &str) -> Result<RunRecord> {
         let stored = self.run_stored(session, id).await?;
         let mut record = read_record(&stored)?;
-        self.tell_shortage_in(&mut record);
+        self.add_shortage_message_to_record(&mut record);
         Ok(record)
     }
 
     /// A run as lists show it.
-    pub async fn run_summary(&self, session: &Session, id: &str) -> Result<RunSummary> {
+    pub async fn run_summary(&self, session: &UserSession, id: &str) -> Result<RunSummary> {
         let found = self.0.store.run_summary(id).await?;
         let mut found = found.filter(|run| may_see(session, run)).ok_or_else(no_such_run)?;
-        self.tell_shortage(&mut found);
+        self.add_shortage_message(&mut found);
         Ok(found)
     }
 
     /// Runs that the user may see, newest first, with ids below `before`.
     pub async fn run_list(
         &self,
-        session: &Session,
+        session: &UserSession,
         filter: RunFilter,
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<RunSummary>> {
         let mut runs = self.0.store.run_list(&own(session, filter), before, limit).await?;
-        runs.iter_mut().for_each(|run| self.tell_shortage(run));
+        runs.iter_mut().for_each(|run| self.add_shortage_message(run));
         Ok(runs)
     }
 
     /// Number of these runs by status.
-    pub async fn run_counts(&self, session: &Session, filter: RunFilter) -> Result<RunCounts> {
+    pub async fn run_counts(&self, session: &UserSession, filter: RunFilter) -> Result<RunCounts> {
         Ok(self.0.store.run_counts(&own(session, filter)).await?)
     }
 
     /// The rows of a batch, in order.
     pub async fn run_list_batch(
         &self,
-        session: &Session,
+        session: &UserSession,
         batch: &str,
         after: i64,
         limit: u32,
     ) -> Result<Vec<RunSummary>> {
         let mut rows = self.0.store.run_list_batch(batch, after, limit).await?;
         rows.retain(|run| may_see(session, run));
-        rows.iter_mut().for_each(|run| self.tell_shortage(run));
+        rows.iter_mut().for_each(|run| self.add_shortage_message(run));
         Ok(rows)
     }
 
-    pub(super) async fn run_stored(&self, session: &Session, id: &str) -> Result<StoredRun> {
+    pub(super) async fn run_stored(&self, session: &UserSession, id: &str) -> Result<StoredRun> {
         let found = self.0.store.run_get(id).await?;
         found.filter(|run| may_see(session, &run.summary)).ok_or_else(no_such_run)
     }
 }
 
-fn may_see(session: &Session, run: &RunSummary) -> bool {
+fn may_see(session: &UserSession, run: &RunSummary) -> bool {
     session.user.role == UserRole::Admin || session.user.id == run.owner_id
 }
 
 /// Restricts the filter to the user's own runs, unless the user is an admin.
-fn own(session: &Session, mut filter: RunFilter) -> RunFilter {
+fn own(session: &UserSession, mut filter: RunFilter) -> RunFilter {
     if session.user.role != UserRole::Admin {
         filter.owner = Some(session.user.id);
     }

@@ -11,11 +11,11 @@ use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 
 /// Secret values by the names of their settings; whole URLs by [`place_of_query`].
-pub(super) type Secrets = BTreeMap<String, SecretString>;
+pub(super) type RunSecrets = BTreeMap<String, SecretString>;
 
 impl App {
     /// The secrets, sealed for the store.
-    pub(super) fn seal_secrets(&self, id: &str, secrets: &Secrets) -> String {
+    pub(super) fn seal_secrets(&self, id: &str, secrets: &RunSecrets) -> String {
         let plain: BTreeMap<&String, &str> =
             secrets.iter().map(|(name, value)| (name, value.expose_secret())).collect();
         let text = serde_json::to_string(&plain).expect("texts are JSON");
@@ -26,8 +26,8 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Invalid`] if they cannot be opened.
-    pub(super) fn secrets_of(&self, id: &str, sealed: Option<&str>) -> Result<Secrets> {
-        let Some(sealed) = sealed else { return Ok(Secrets::new()) };
+    pub(super) fn secrets_of(&self, id: &str, sealed: Option<&str>) -> Result<RunSecrets> {
+        let Some(sealed) = sealed else { return Ok(RunSecrets::new()) };
         let unreadable = |why: &dyn std::fmt::Display| {
             Error::Invalid(format!("the secret settings of run {id} cannot be read: {why}"))
         };
@@ -45,8 +45,11 @@ pub(in crate::app) fn place(id: &str) -> String {
 
 /// Splits settings into values to show and secrets. Secret settings of the manifest are masked, and so are settings
 /// that it does not know, since they may be secret.
-pub(super) fn split(manifest: &SeedManifest, given: &[(String, SecretString)]) -> (BTreeMap<String, String>, Secrets) {
-    let (mut shown, mut secrets) = (BTreeMap::new(), Secrets::new());
+pub(super) fn split(
+    manifest: &SeedManifest,
+    given: &[(String, SecretString)],
+) -> (BTreeMap<String, String>, RunSecrets) {
+    let (mut shown, mut secrets) = (BTreeMap::new(), RunSecrets::new());
     for (name, value) in given {
         let variable = variable_name(name);
         let settings = &manifest.job.interface.settings;
@@ -62,7 +65,7 @@ pub(super) fn split(manifest: &SeedManifest, given: &[(String, SecretString)]) -
 }
 
 /// Moves URLs with a query, which may be signed, to the secrets; what is stored and shown of them has no query.
-pub(super) fn hide_queries(files: &mut [SpecFile], secrets: &mut Secrets) {
+pub(super) fn hide_queries(files: &mut [SpecFile], secrets: &mut RunSecrets) {
     for (number, file) in files.iter_mut().enumerate() {
         if let Some(whole) = file.source.url.take_if(|url| url.contains('?')) {
             let shown = whole.split('?').next().unwrap_or_default();
@@ -73,7 +76,7 @@ pub(super) fn hide_queries(files: &mut [SpecFile], secrets: &mut Secrets) {
 }
 
 /// The files with their original URLs.
-pub(super) fn with_queries(files: &[SpecFile], secrets: &Secrets) -> Vec<SpecFile> {
+pub(super) fn with_queries(files: &[SpecFile], secrets: &RunSecrets) -> Vec<SpecFile> {
     let whole = |(number, file): (usize, &SpecFile)| {
         let mut file = file.clone();
         if let Some(url) = secrets.get(&place_of_query(number)) {

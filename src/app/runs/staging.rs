@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::super::engine::Machine;
+use super::super::container_engine::ContainerEngine;
 use super::super::{App, Result};
-use super::fetched::{FetchedInputs, fetched_in};
-use super::inputs::{Resolved, Trouble, with_facts};
-use super::secrets::{Secrets, with_queries};
-use super::work::Task;
+use super::fetched_inputs::{FetchedInputs, fetched_in};
+use super::inputs::{InputProblem, ResolvedInput, with_facts};
+use super::secrets::{RunSecrets, with_queries};
+use super::worker::AttemptTask;
 use crate::catalog::UserAccount;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::HeldPaths;
@@ -23,7 +23,7 @@ use crate::engine::verdict::{RunError, RunVerdict, SystemFailure};
 use crate::store::ClaimedRun;
 
 /// What an attempt needs.
-pub(super) struct Staged {
+pub(super) struct StagedAttempt {
     pub request: RunRequest,
     pub plan: RunPlan,
     /// The inputs.
@@ -36,24 +36,24 @@ pub(super) struct Staged {
 }
 
 /// `Err`: the verdict with which the attempt ends here.
-type Ends<T> = Result<std::result::Result<T, RunVerdict>>;
+type StagingResult<T> = Result<std::result::Result<T, RunVerdict>>;
 
-fn ends<T>(error: RunError) -> Ends<T> {
+fn ends<T>(error: RunError) -> StagingResult<T> {
     Ok(Err(RunVerdict::Failed(error)))
 }
 
 impl App {
     /// Stages an attempt. The time that it takes counts towards the time limit of the run.
-    pub(super) async fn run_staged(
+    pub(super) async fn run_stage_within_limit(
         &self,
-        (machine, claim): (&Machine, &ClaimedRun),
-        task: &Task,
+        (machine, claim): (&ContainerEngine, &ClaimedRun),
+        task: &AttemptTask,
         cancel: &CancellationToken,
-    ) -> Ends<Staged> {
+    ) -> StagingResult<StagedAttempt> {
         let limit = self.run_time_limit(&task.spec);
         let before = task.resumed.as_ref().map(|resumed| staging_time(resumed, self.0.clock.now()));
         let begun = Instant::now();
-        let staging = self.run_stage((machine, claim), task, cancel);
+        let staging = self.run_stage_inputs((machine, claim), task, cancel);
         let (staged, taken) = match before {
             // Staging was complete before, and is only checked again.
             Some((taken, true)) => (staging.await?, taken),
@@ -77,12 +77,12 @@ impl App {
         }))
     }
 
-    async fn run_stage(
+    async fn run_stage_inputs(
         &self,
-        (machine, claim): (&Machine, &ClaimedRun),
-        task: &Task,
+        (machine, claim): (&ContainerEngine, &ClaimedRun),
+        task: &AttemptTask,
         cancel: &CancellationToken,
-    ) -> Ends<Staged> {
+    ) -> StagingResult<StagedAttempt> {
         // Its files are those of this user.
         let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
             let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
@@ -100,7 +100,7 @@ impl App {
             Err(why) => return ends(SystemFailure::MissingSetting.permanent_error(why.to_string())),
         };
         let resolved = tokio::select! {
-            resolved = self.run_resolved(claim, task, &owner, &secrets) => match resolved? {
+            resolved = self.run_resolve_inputs(claim, task, &owner, &secrets) => match resolved? {
                 Ok(resolved) => resolved,
                 Err(error) => return ends(error),
             },
@@ -116,7 +116,7 @@ impl App {
         let (run, host) = (task.record.id.clone(), self.0.host.clone());
         request.attempt = Some(request::AttemptId { run, number: task.number, host });
         match plan(&task.manifest, &request) {
-            Ok(plan) => self.run_read(machine, task, (request, plan), &resolved, cancel).await,
+            Ok(plan) => self.run_read_inputs(machine, task, (request, plan), &resolved, cancel).await,
             Err(problems) => {
                 let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 ends(SystemFailure::Launch.permanent_error(why.join(" ")))
@@ -125,13 +125,13 @@ impl App {
     }
 
     /// The files of a run, fetched where necessary.
-    async fn run_resolved(
+    async fn run_resolve_inputs(
         &self,
         claim: &ClaimedRun,
-        task: &Task,
+        task: &AttemptTask,
         owner: &UserAccount,
-        secrets: &Secrets,
-    ) -> Result<std::result::Result<Vec<Resolved>, RunError>> {
+        secrets: &RunSecrets,
+    ) -> Result<std::result::Result<Vec<ResolvedInput>, RunError>> {
         let most = self.settings().runs.fetch_seconds;
         let files = with_queries(&task.spec.files, secrets);
         let folder = fetched_in(&task.folder.root);
@@ -145,24 +145,24 @@ impl App {
         Ok(found?.map_err(|troubles| {
             let is_passing = troubles.iter().all(|trouble| trouble.is_passing);
             let failure = if is_passing { SystemFailure::InputFetch } else { SystemFailure::MissingFile };
-            let say = |it: &Trouble| format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned();
+            let say = |it: &InputProblem| format!("{}: {} {}", it.input, it.message, it.help).trim_end().to_owned();
             failure.error(troubles.iter().map(say).collect::<Vec<_>>().join(" "))
         }))
     }
 
     /// Holds the host paths that the plan names, and reads the inputs.
-    async fn run_read(
+    async fn run_read_inputs(
         &self,
-        machine: &Machine,
-        task: &Task,
+        machine: &ContainerEngine,
+        task: &AttemptTask,
         (request, plan): (RunRequest, RunPlan),
-        resolved: &[Resolved],
+        resolved: &[ResolvedInput],
         cancel: &CancellationToken,
-    ) -> Ends<Staged> {
+    ) -> StagingResult<StagedAttempt> {
         // The paths that were checked may be replaced from now on.
         let reading = cancel.child_token();
         let (halt, _dropped) = (HaltSignal::on(&reading), reading.clone().drop_guard());
-        let (plan, held) = match self.held_plan(machine, task, plan, resolved, halt.clone()).await? {
+        let (plan, held) = match self.hold_host_paths(machine, task, plan, resolved, halt.clone()).await? {
             Ok(held) => held,
             Err(_) if cancel.is_cancelled() && task.resumed.is_none() => return Ok(Err(RunVerdict::Dismissed)),
             Err(error) => return ends(error),
@@ -180,7 +180,7 @@ impl App {
             Err(why) => return ends(SystemFailure::MissingFile.error(why.to_string())),
         };
         let shown = RecordedInputs::of(&task.manifest, &request, &plan, given.clone());
-        Ok(Ok(Staged { request, plan, given, shown, warnings, _held: held }))
+        Ok(Ok(StagedAttempt { request, plan, given, shown, warnings, _held: held }))
     }
 }
 

@@ -7,12 +7,12 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
-use super::super::accounts::Session;
-use super::super::engine::Machine;
+use super::super::accounts::UserSession;
+use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
-use super::inputs::Resolved;
-use super::secrets::{Secrets, hide_queries, split};
-use super::subject::{Subject, reference};
+use super::inputs::ResolvedInput;
+use super::runnable_image::{RunnableImage, reference};
+use super::secrets::{RunSecrets, hide_queries, split};
 use super::{RunForm, RunSpec, SpecFile};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RegistryId, RunSummary, UserAccount};
@@ -43,7 +43,7 @@ const MIB: u64 = 1024 * 1024;
 
 /// The result of a submission.
 #[derive(Clone, Debug)]
-pub enum Submitted {
+pub enum SubmitOutcome {
     /// A new run is queued.
     Queued(Box<RunRecord>),
     /// Not queued: an identical run exists (`dedup`).
@@ -53,7 +53,7 @@ pub enum Submitted {
 /// What a run would do.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Planned {
+pub struct PlannedRun {
     pub image: String,
     pub digest: Option<String>,
     pub plan: RunPlan,
@@ -62,12 +62,12 @@ pub struct Planned {
 }
 
 /// A run that is ready to be queued.
-pub(super) struct Prepared {
+pub(super) struct PreparedRun {
     id: String,
     now: DateTime<Utc>,
     spec: RunSpec,
-    secrets: Secrets,
-    subject: Subject,
+    secrets: RunSecrets,
+    subject: RunnableImage,
     plan: RunPlan,
     folder: RunPaths,
     given: RecordedInputs,
@@ -79,11 +79,11 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_submit`], but a missing engine is no error.
-    pub async fn run_plan(&self, session: &Session, form: &RunForm) -> Result<Planned> {
+    pub async fn run_plan(&self, session: &UserSession, form: &RunForm) -> Result<PlannedRun> {
         let machine = self.machine().await.ok();
         let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
-        let Prepared { subject, plan, .. } = prepared;
-        Ok(Planned { image: subject.name, digest: subject.digest, docker_run: plan.docker_run(), plan })
+        let PreparedRun { subject, plan, .. } = prepared;
+        Ok(PlannedRun { image: subject.name, digest: subject.digest, docker_run: plan.docker_run(), plan })
     }
 
     /// Queues a run.
@@ -91,26 +91,26 @@ impl App {
     /// # Errors
     /// [`Error::Unrunnable`] with all problems at once; [`Error::NotFound`] for an unknown image; [`Error::Conflict`]
     /// for a user with too many runs; [`Error::Unavailable`] without a container engine.
-    pub async fn run_submit(&self, session: &Session, form: &RunForm) -> Result<Submitted> {
-        let machine = self.machine_for_runs().await?;
+    pub async fn run_submit(&self, session: &UserSession, form: &RunForm) -> Result<SubmitOutcome> {
+        let machine = self.engine_for_runs().await?;
         let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
         if form.dedup
             && let Some(key) = &prepared.dedup_key
             && let Some(alike) = self.0.store.run_find_duplicate(session.user.id, key).await?
         {
-            return Ok(Submitted::Alike(Box::new(alike)));
+            return Ok(SubmitOutcome::Alike(Box::new(alike)));
         }
         let ticket = self.ticket(&session.user, form, None, None);
         let (new, record) = self.new_run(session.user.clone(), form, prepared, ticket, None);
         self.queue(&[new]).await?;
-        Ok(Submitted::Queued(Box::new(record)))
+        Ok(SubmitOutcome::Queued(Box::new(record)))
     }
 
     /// The engine; required only if this process has workers.
-    pub(super) async fn machine_for_runs(&self) -> Result<Option<Machine>> {
+    pub(super) async fn engine_for_runs(&self) -> Result<Option<ContainerEngine>> {
         match self.settings().runs.workers {
             0 => Ok(self.machine().await.ok()),
-            _ => self.machine_that_answers().await.map(Some),
+            _ => self.engine_require().await.map(Some),
         }
     }
 
@@ -129,9 +129,9 @@ impl App {
         &self,
         user: &UserAccount,
         form: &RunForm,
-        subject: Option<Subject>,
-        machine: Option<&Machine>,
-    ) -> Result<Prepared> {
+        subject: Option<RunnableImage>,
+        machine: Option<&ContainerEngine>,
+    ) -> Result<PreparedRun> {
         check_form(form)?;
         let subject = match subject {
             Some(subject) => subject,
@@ -197,7 +197,7 @@ impl App {
         };
         let given = RecordedInputs::of(&subject.manifest, &request, &planned, Vec::new());
         let dedup_key = self.dedup_key(&spec, &secrets, &resolved);
-        Ok(Prepared { id, now, spec, secrets, subject, plan: planned, folder, given, dedup_key })
+        Ok(PreparedRun { id, now, spec, secrets, subject, plan: planned, folder, given, dedup_key })
     }
 
     /// The request that the engine's plan is made from.
@@ -207,10 +207,10 @@ impl App {
     pub(super) fn request(
         &self,
         spec: &RunSpec,
-        secrets: &Secrets,
-        resolved: &[Resolved],
+        secrets: &RunSecrets,
+        resolved: &[ResolvedInput],
         folder: &RunPaths,
-        (network, machine): (NetworkMode, Option<&Machine>),
+        (network, machine): (NetworkMode, Option<&ContainerEngine>),
     ) -> Result<RunRequest> {
         let settings = &self.settings().runs;
         let mut request = RunRequest::new(reference(&spec.pinned)?, folder.clone());
@@ -230,7 +230,7 @@ impl App {
         request.timeout = Some(self.run_time_limit(spec));
         request.grace = Duration::from_secs(u64::from(settings.grace_seconds));
         request.host.disk = disk::free(&folder.root);
-        if let Some(Machine { engine, .. }) = machine {
+        if let Some(ContainerEngine { engine, .. }) = machine {
             request.host.cpus = Some(f64::from(engine.cpus));
             request.host.memory = Some(engine.memory);
             request.host.gpus = if engine.gpus { u32::MAX } else { 0 };
@@ -291,11 +291,11 @@ impl App {
         &self,
         user: UserAccount,
         form: &RunForm,
-        prepared: Prepared,
+        prepared: PreparedRun,
         ticket: RunMetadata,
         row: Option<u32>,
     ) -> (NewRun, RunRecord) {
-        let Prepared { id, now, spec, secrets, subject, plan, folder, given, dedup_key } = prepared;
+        let PreparedRun { id, now, spec, secrets, subject, plan, folder, given, dedup_key } = prepared;
         let mut record = RunRecord::new(&id, &subject.manifest, &plan, given, now);
         record.image.reference.clone_from(&subject.name);
         record.image.digest = subject.digest;
@@ -329,7 +329,7 @@ impl App {
     }
 
     /// Equal for identical runs; `None` if that cannot be determined without reading files.
-    fn dedup_key(&self, spec: &RunSpec, secrets: &Secrets, resolved: &[Resolved]) -> Option<String> {
+    fn dedup_key(&self, spec: &RunSpec, secrets: &RunSecrets, resolved: &[ResolvedInput]) -> Option<String> {
         let mut files = Vec::new();
         for file in resolved {
             files.push((variable_name(&file.input), file.source.name().to_owned(), file.sha256.clone()?));

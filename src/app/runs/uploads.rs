@@ -13,7 +13,7 @@ use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::timeout;
 
-use super::super::accounts::Session;
+use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use crate::auth::random_id;
 use crate::catalog::{UploadedFile, UserId};
@@ -38,7 +38,7 @@ impl App {
     /// files of the user, exceed their limits.
     pub async fn upload<E: std::fmt::Display>(
         &self,
-        session: &Session,
+        session: &UserSession,
         name: &str,
         length: Option<u64>,
         body: impl Stream<Item = std::result::Result<Bytes, E>>,
@@ -47,7 +47,7 @@ impl App {
         let folder = self.uploads_folder();
         fs::create_dir_all(&folder).await.map_err(|why| unwritable(&folder, &why))?;
         let mut reservation = UploadReservation::new(self, session.user.id);
-        let part = Part(folder.join(format!("{PART}{}", reservation.id)));
+        let part = PartialUpload(folder.join(format!("{PART}{}", reservation.id)));
         let (size, sha256) = self.received(&mut reservation, &part.0, (length, std::pin::pin!(body))).await?;
         let now = self.0.clock.now();
         let size = i64::try_from(size).unwrap_or(i64::MAX);
@@ -139,7 +139,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none.
-    pub async fn upload_file(&self, session: &Session, sha256: &str) -> Result<(UploadedFile, PathBuf)> {
+    pub async fn upload_file(&self, session: &UserSession, sha256: &str) -> Result<(UploadedFile, PathBuf)> {
         let none = || Error::NotFound(format!("There is no upload {sha256} of yours"));
         let upload = self.0.store.upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
         let path = self.upload_path(&upload.sha256);
@@ -224,9 +224,9 @@ pub(in crate::app) fn remove_parts(uploads: &Path) {
 }
 
 /// An incomplete file, removed on drop unless it was renamed.
-struct Part(PathBuf);
+struct PartialUpload(PathBuf);
 
-impl Drop for Part {
+impl Drop for PartialUpload {
     fn drop(&mut self) {
         // If it was renamed, there is nothing to remove.
         _ = std::fs::remove_file(&self.0);

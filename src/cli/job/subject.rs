@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::live::{Bar, Show, Stop};
 use super::{Options, image_reference, name_of, usage, valid};
-use crate::app::outside;
+use crate::app::remote_images;
 use crate::cli::manifest_file::{self, ManifestFile, shown};
 use crate::cli::render::tame;
 use crate::cli::suggest::nearest_path;
@@ -255,7 +255,7 @@ async fn find(
 
 /// Credentials for the pull. The engine refuses references that are invalid.
 fn login(options: &Options, image: &ImageReference) -> anyhow::Result<Option<RegistryCredentials>> {
-    match outside::reference(image.with_default_tag().as_str()) {
+    match remote_images::reference(image.with_default_tag().as_str()) {
         Ok((place, ..)) => options.account.credentials(&place.host),
         Err(_) => Ok(None),
     }

@@ -12,7 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::app::outside::DOCKER_HUB;
+use crate::app::remote_images::DOCKER_HUB;
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::docker::TOKEN_USER;

@@ -223,7 +223,7 @@ async fn the_index_of_another_process_follows_what_is_marked() {
     }
     let other = TestApp::with().set("DATABASE_URL", &silo.database().url()).start().await;
     let first = async |app: &App| {
-        let page = silo::app::Page { limit: 1, ..silo::app::Page::ALL };
+        let page = silo::app::SearchOptions { limit: 1, ..silo::app::SearchOptions::ALL };
         app.search_images(Some("plants"), &page).await.expect("found").items.remove(0).item.facts.maintainer
     };
     assert_eq!(first(&other.app).await, "ada");

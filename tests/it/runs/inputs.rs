@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use silo::app::{Error, FileSpec, ImageAsked, RunChange, RunForm, Session, Submitted};
+use silo::app::{Error, FileSpec, RequestedImage, RunChange, RunForm, SubmitOutcome, UserSession};
 use silo::catalog::{RunPhase, RunStatus};
 use silo::engine::record::RunRecord;
 use silo::seed::LABEL;
@@ -33,7 +33,7 @@ const COPIES: &str =
 /// The service in this process with a manual clock, an engine, and a file server.
 struct Service {
     silo: TestApp,
-    session: Session,
+    session: UserSession,
     engine: DockerEngine,
     server: FileServer,
     /// Paths below `in` are allowed as inputs.
@@ -86,7 +86,7 @@ impl Service {
 
     fn form(image: &str, file: FileSpec) -> RunForm {
         RunForm {
-            image: ImageAsked::Reference(image.to_owned()),
+            image: RequestedImage::Reference(image.to_owned()),
             files: vec![("FILE".to_owned(), file)],
             settings: vec![("PASSWORD".to_owned(), SecretString::from(SECRET))],
             ..RunForm::default()
@@ -95,8 +95,8 @@ impl Service {
 
     async fn submit(&self, form: &RunForm) -> RunRecord {
         match self.silo.app.run_submit(&self.session, form).await.expect("it can be run") {
-            Submitted::Queued(record) => *record,
-            Submitted::Alike(run) => panic!("there is none that is alike: {run:?}"),
+            SubmitOutcome::Queued(record) => *record,
+            SubmitOutcome::Alike(run) => panic!("there is none that is alike: {run:?}"),
         }
     }
 
@@ -217,10 +217,10 @@ async fn a_file_that_cannot_be_fetched_now_is_fetched_later() {
     service.keeps_the_secret();
 
     // With the stored secrets, which need not be given again.
-    let again = service.silo.app.run_again(&service.session, &id, &RunChange::default()).await.unwrap();
+    let again = service.silo.app.run_rerun(&service.session, &id, &RunChange::default()).await.unwrap();
     assert_eq!(service.ended(&again.id).await.status, RunStatus::Successful);
     service.silo.app.run_delete(&service.session, &id).await.unwrap();
-    let gone = service.silo.app.run_again(&service.session, &id, &RunChange::default()).await.unwrap_err().to_string();
+    let gone = service.silo.app.run_rerun(&service.session, &id, &RunChange::default()).await.unwrap_err().to_string();
     assert!(gone.contains("PASSWORD, FILE"), "{gone}");
     service.keeps_the_secret();
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use silo::app::{ImageAsked, RunForm};
+use silo::app::{RequestedImage, RunForm};
 use silo::engine::container::NetworkMode;
 use silo::seed::LABEL;
 use tempfile::TempDir;
@@ -297,7 +297,7 @@ async fn jobs_of_registries_that_the_operator_names_have_a_network() {
         let added = silo.admin().post("/registries/add", form).await.expect(201);
         silo.scan(added.json()["ID"].as_i64().unwrap()).await;
         let reference = format!("{}/geo/{name}-1.0.0-seed:1.0.0", registry.host());
-        let form = RunForm { image: ImageAsked::Reference(reference), ..RunForm::default() };
+        let form = RunForm { image: RequestedImage::Reference(reference), ..RunForm::default() };
         let planned = silo.app.run_plan(&session, &form).await.expect("it can be planned");
         assert_eq!(planned.plan.container.network, expected, "{name}");
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde_json::json;
-use silo::app::Page;
+use silo::app::SearchOptions;
 use silo::catalog::{RegistryId, ScanId, ScanState, ScanTrigger};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -61,7 +61,7 @@ async fn done(house: &House, registry: RegistryId, repository: &str, scan: ScanI
 
 async fn found(house: &House, words: &str) -> u64 {
     house.app.index_bring_up_to_date().await.unwrap();
-    house.app.search_images(Some(words), &Page { limit: 10, ..Page::ALL }).await.unwrap().total
+    house.app.search_images(Some(words), &SearchOptions { limit: 10, ..SearchOptions::ALL }).await.unwrap().total
 }
 
 async fn request(house: &House, id: RegistryId) -> ScanId {

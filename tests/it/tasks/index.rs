@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use silo::app::{Error, Page, open_store};
+use silo::app::{Error, SearchOptions, open_store};
 use silo::config::ServiceSettings;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ async fn without_index() -> House {
 }
 
 async fn found(house: &House, words: &str) -> Result<u64, Error> {
-    house.app.search_images(Some(words), &Page { limit: 1, ..Page::ALL }).await.map(|page| page.total)
+    house.app.search_images(Some(words), &SearchOptions { limit: 1, ..SearchOptions::ALL }).await.map(|page| page.total)
 }
 
 /// The number of folders of generations.

@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 
 use super::success;
 use super::views::{NewUserView, UserView};
-use crate::app::{App, Caller, Error, NewUser, Session};
+use crate::app::{App, Error, NewUser, RequestCaller, UserSession};
 use crate::catalog::{UserId, UserRole};
 use crate::http::error::Result;
 use crate::http::extract::{AnyCase, Path, id};
 
-pub(super) async fn login(State(app): State<App>, caller: Caller, body: AnyCase) -> Result<Json<Value>> {
+pub(super) async fn login(State(app): State<App>, caller: RequestCaller, body: AnyCase) -> Result<Json<Value>> {
     let password = SecretString::from(body.text("password")?);
     let (token, _expires_at) = app.login(&body.text("username")?, &password, &caller).await?;
     Ok(Json(json!({ "token": token })))
 }
 
-pub(super) async fn list(State(app): State<App>, session: Option<Session>) -> Result<Json<Vec<UserView>>> {
+pub(super) async fn list(State(app): State<App>, session: Option<UserSession>) -> Result<Json<Vec<UserView>>> {
     if !app.settings().auth.open_user_list {
         let session = session.ok_or(Error::Unauthenticated("Missing authorization token"))?;
         if session.user.role != UserRole::Admin {

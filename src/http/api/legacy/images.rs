@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde_json::Value;
 
 use super::views::{ImageView, SimpleImageView};
-use crate::app::{App, Caller, Page};
+use crate::app::{App, RequestCaller, SearchOptions};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
 use crate::http::extract::{Path, id};
@@ -22,7 +22,7 @@ pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) ->
     if query == EVERYTHING {
         return list(State(app)).await;
     }
-    let ranked = app.search_images(Some(&query), &Page::ALL).await?;
+    let ranked = app.search_images(Some(&query), &SearchOptions::ALL).await?;
     Ok(Json(ranked.items.into_iter().map(|found| found.item.into()).collect()))
 }
 
@@ -37,7 +37,7 @@ pub(super) async fn manifest(State(app): State<App>, Path(image): Path<String>) 
 
 pub(super) async fn remote_manifest(
     State(app): State<App>,
-    caller: Caller,
+    caller: RequestCaller,
     Path((registry, image)): Path<(String, String)>,
 ) -> Result<Json<Value>> {
     let text = app.remote_manifest(&caller, &registry, &image).await?;

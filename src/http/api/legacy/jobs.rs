@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::images::EVERYTHING;
 use super::views::{JobVersionView, JobView};
-use crate::app::{App, Page};
+use crate::app::{App, SearchOptions};
 use crate::catalog::{JobId, JobVersionId};
 use crate::http::error::Result;
 use crate::http::extract::{Path, id};
@@ -22,7 +22,7 @@ pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) ->
     if query == EVERYTHING {
         return Ok(list(State(app)).await?.into_response());
     }
-    let ranked = app.search_job_details(&query, &Page::ALL).await?;
+    let ranked = app.search_job_details(&query, &SearchOptions::ALL).await?;
     let by_id: BTreeMap<String, JobView> =
         ranked.items.into_iter().map(|found| JobView::from(found.item)).map(|job| (job.id.to_string(), job)).collect();
     Ok(Json(by_id).into_response())

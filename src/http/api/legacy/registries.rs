@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::success;
 use super::views::{RegistryDetailView, RegistryView};
-use crate::app::{App, RegistryForm, ScanOutcome, Session};
+use crate::app::{App, RegistryForm, ScanOutcome, UserSession};
 use crate::catalog::{RegistryId, ScanId, ScanTrigger, UserRole};
 use crate::http::error::Result;
 use crate::http::extract::{AnyCase, Path, id};
@@ -35,7 +35,7 @@ pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<RegistryView
 
 pub(super) async fn get(
     State(app): State<App>,
-    session: Option<Session>,
+    session: Option<UserSession>,
     Path(registry): Path<String>,
 ) -> Result<Json<RegistryDetailView>> {
     let is_admin = session.is_some_and(|session| session.user.role == UserRole::Admin);

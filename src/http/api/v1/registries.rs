@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{PageView, limit};
-use crate::app::{App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, Session, ca_fingerprints};
+use crate::app::{
+    App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, UserSession, ca_fingerprints,
+};
 use crate::catalog::{RegistryId, RegistryKind, ScanRecord, ScannedRepository, UserRole, VerifiedMarks};
 use crate::http::error::Result;
 use crate::http::extract::{Json, Path, Query, id};
@@ -191,7 +193,10 @@ impl RegistryView {
     }
 }
 
-pub(super) async fn list(State(app): State<App>, session: Option<Session>) -> Result<axum::Json<Vec<RegistryView>>> {
+pub(super) async fn list(
+    State(app): State<App>,
+    session: Option<UserSession>,
+) -> Result<axum::Json<Vec<RegistryView>>> {
     let is_admin = is_admin(session);
     let registries = app.registry_status_list().await?;
     Ok(axum::Json(registries.into_iter().map(|registry| RegistryView::new(registry, is_admin)).collect()))
@@ -223,7 +228,7 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
 
 pub(super) async fn get(
     State(app): State<App>,
-    session: Option<Session>,
+    session: Option<UserSession>,
     Path(registry): Path<String>,
 ) -> Result<axum::Json<RegistryView>> {
     let registry = app.registry_status(RegistryId(id(&registry)?)).await?;
@@ -280,6 +285,6 @@ fn kind(word: &str) -> Result<RegistryKind> {
     })
 }
 
-fn is_admin(session: Option<Session>) -> bool {
+fn is_admin(session: Option<UserSession>) -> bool {
     session.is_some_and(|session| session.user.role == UserRole::Admin)
 }

@@ -8,7 +8,7 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::{PageView, Paging, limit};
-use crate::app::{App, Session};
+use crate::app::{App, UserSession};
 use crate::catalog::{OutcomeGroup, RegistryId, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanTrigger};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query, id};
@@ -131,7 +131,7 @@ pub(super) async fn get(State(app): State<App>, Path(scan): Path<String>) -> Res
 
 pub(super) async fn cancel(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(scan): Path<String>,
 ) -> Result<Json<ScanView>> {
     Ok(Json(ScanView::new(app.scan_cancel(&session, ScanId(id(&scan)?)).await?, app.clock().now())))

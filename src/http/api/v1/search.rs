@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::limit;
 use super::origins::{JobGroupView, OriginView};
-use crate::app::{App, Error, FacetCount, Match, Page, Ranked, SearchFacet, SearchOrder, TextHighlight};
+use crate::app::{
+    App, Error, FacetCount, SearchFacet, SearchMatch, SearchOptions, SearchOrder, SearchPage, TextHighlight,
+};
 use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::{MOST_WORDS, Query};
@@ -16,7 +18,7 @@ use crate::http::extract::{MOST_WORDS, Query};
 struct SearchQuery {
     text: Option<String>,
     kind: KindWord,
-    page: Page,
+    page: SearchOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +31,8 @@ enum KindWord {
 impl SearchQuery {
     /// Parses the parameters; only facets may be repeated.
     fn read(pairs: Vec<(String, String)>) -> Result<Self> {
-        let mut asked = Self { text: None, kind: KindWord::default(), page: Page { limit: 0, ..Page::ALL } };
+        let mut asked =
+            Self { text: None, kind: KindWord::default(), page: SearchOptions { limit: 0, ..SearchOptions::ALL } };
         let mut seen: Vec<&str> = Vec::new();
         let mut limit_asked = None;
         for (name, value) in &pairs {
@@ -211,8 +214,8 @@ pub(super) async fn search(
     }))
 }
 
-fn view<T>(ranked: Ranked<T>, page: &Page, one: impl Fn(T) -> ResultView) -> SearchView {
-    let items = ranked.items.into_iter().map(|Match { item, score, highlights, matched }| {
+fn view<T>(ranked: SearchPage<T>, page: &SearchOptions, one: impl Fn(T) -> ResultView) -> SearchView {
+    let items = ranked.items.into_iter().map(|SearchMatch { item, score, highlights, matched }| {
         let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightView::from).collect());
         ResultView { score, highlights, matched: matched.map(MatchedView::from), ..one(item) }
     });

@@ -6,7 +6,7 @@ use http::StatusCode;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, Caller, Session};
+use crate::app::{App, RequestCaller, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::Json;
 
@@ -26,14 +26,14 @@ pub(super) struct TokenView {
 
 pub(super) async fn login(
     State(app): State<App>,
-    caller: Caller,
+    caller: RequestCaller,
     Json(form): Json<LoginForm>,
 ) -> Result<axum::Json<TokenView>> {
     let (token, expires_at) = app.login(&form.username, &form.password, &caller).await?;
     Ok(axum::Json(TokenView { token, expires_at }))
 }
 
-pub(super) async fn logout(State(app): State<App>, session: Session) -> Result<StatusCode> {
+pub(super) async fn logout(State(app): State<App>, session: UserSession) -> Result<StatusCode> {
     app.logout(&session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -46,7 +46,7 @@ pub(super) struct TicketView {
     expires_at: DateTime<Utc>,
 }
 
-pub(super) async fn ticket(State(app): State<App>, session: Session) -> (StatusCode, axum::Json<TicketView>) {
+pub(super) async fn ticket(State(app): State<App>, session: UserSession) -> (StatusCode, axum::Json<TicketView>) {
     let (ticket, expires_at) = app.stream_ticket(&session);
     (StatusCode::CREATED, axum::Json(TicketView { ticket, expires_at }))
 }
@@ -60,7 +60,7 @@ pub(super) struct PasswordForm {
 
 pub(super) async fn change_password(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Json(form): Json<PasswordForm>,
 ) -> Result<StatusCode> {
     app.password_change(&session, &form.old_password, &form.new_password).await?;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PageView;
 use super::lists::{AskedPage, SortWords};
-use crate::app::{App, Session, role_named};
+use crate::app::{App, UserSession, role_named};
 use crate::catalog::{NameOrder, SortKey, UserAccount, UserFilter};
 use crate::http::error::Result;
 use crate::http::extract::Query;
@@ -51,6 +51,6 @@ pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>)
     Ok(Json(asked.view(users, place, UserView::from)))
 }
 
-pub(super) async fn me(session: Session) -> Json<UserView> {
+pub(super) async fn me(session: UserSession) -> Json<UserView> {
     Json(session.user.into())
 }

@@ -8,7 +8,7 @@ use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::app::{App, Caller, Error, Subject};
+use crate::app::{App, Error, ManifestSource, RequestCaller};
 use crate::catalog::ImageId;
 use crate::http::error::{Failure, Result};
 use crate::http::extract::Query;
@@ -25,7 +25,7 @@ pub(super) struct RulesQuery {
 }
 
 /// The manifest in the body, or the image that it names.
-pub(super) struct Body(Subject);
+pub(super) struct Body(ManifestSource);
 
 /// An object with exactly one of these keys is no manifest but names an image. Anything else is validated as it is.
 #[derive(Deserialize)]
@@ -39,7 +39,7 @@ enum Named<'a> {
 
 pub(super) async fn validate(
     State(app): State<App>,
-    caller: Caller,
+    caller: RequestCaller,
     Query(RulesQuery { profile, strict }): Query<RulesQuery>,
     Body(subject): Body,
 ) -> Result<Json<ValidationReport>> {
@@ -51,13 +51,15 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         if is_form(request.headers()) {
-            return Ok(Self(Subject::Manifest(manifest_part(Multipart::from_request(request, state).await?).await?)));
+            return Ok(Self(ManifestSource::Manifest(
+                manifest_part(Multipart::from_request(request, state).await?).await?,
+            )));
         }
         let body = Bytes::from_request(request, state).await?;
         let named = match serde_json::from_slice(&body) {
-            Ok(Named::Image(name)) => Subject::Image(image(name)?),
-            Ok(Named::ImageId(id)) => Subject::ImageId(ImageId(image_id(id)?)),
-            Err(_) => Subject::Manifest(body),
+            Ok(Named::Image(name)) => ManifestSource::Image(image(name)?),
+            Ok(Named::ImageId(id)) => ManifestSource::ImageId(ImageId(image_id(id)?)),
+            Err(_) => ManifestSource::Manifest(body),
         };
         Ok(Self(named))
     }

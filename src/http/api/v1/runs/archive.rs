@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::Deserialize;
 
-use crate::app::{App, ArchiveForm, Session};
+use crate::app::{App, ArchiveFormat, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query};
 use crate::http::stream::Opening;
@@ -27,15 +27,15 @@ enum Format {
 
 pub(super) async fn get(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
     Query(asked): Query<ArchiveQuery>,
     opening: Opening,
 ) -> Result<Response> {
     let run = app.run_folder(&session, &id).await?;
     let (form, media_type, end) = match asked.format {
-        Format::Tar => (ArchiveForm::Tar, "application/x-tar", "tar"),
-        Format::Zip => (ArchiveForm::Zip, "application/zip", "zip"),
+        Format::Tar => (ArchiveFormat::Tar, "application/x-tar", "tar"),
+        Format::Zip => (ArchiveFormat::Zip, "application/zip", "zip"),
     };
     let body = opening.body(run.archive(form).await?)?;
     let name = format!("attachment; filename=\"{id}.{end}\"");

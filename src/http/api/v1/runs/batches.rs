@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::forms::BatchForm;
 use super::views::RunView;
-use crate::app::{App, Error, Session};
+use crate::app::{App, Error, UserSession};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
 use crate::http::api::v1::{PageView, Paging, limit};
 use crate::http::error::Result;
@@ -23,7 +23,7 @@ pub(super) struct BatchView {
 
 pub(super) async fn submit(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     extract::Json(form): extract::Json<BatchForm>,
 ) -> Result<Response> {
     let (all, rows) = form.read()?;
@@ -32,14 +32,18 @@ pub(super) async fn submit(
     Ok((StatusCode::CREATED, location, Json(view(&app, &session, id).await?)).into_response())
 }
 
-pub(super) async fn get(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Json<BatchView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    session: UserSession,
+    Path(id): Path<String>,
+) -> Result<Json<BatchView>> {
     Ok(Json(view(&app, &session, id).await?))
 }
 
 /// The rows, in order; the cursor is a row number.
 pub(super) async fn runs(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
     Query(asked): Query<Paging>,
 ) -> Result<Json<PageView<RunView>>> {
@@ -53,7 +57,7 @@ pub(super) async fn runs(
 
 pub(super) async fn cancel(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
 ) -> Result<Json<BatchView>> {
     view(&app, &session, id.clone()).await?;
@@ -71,7 +75,7 @@ pub(super) struct AgainQuery {
 /// Reruns rows, as a new batch.
 pub(super) async fn rerun(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
     Query(asked): Query<AgainQuery>,
 ) -> Result<Response> {
@@ -80,12 +84,12 @@ pub(super) async fn rerun(
     let status = RunStatus::parse(word).filter(|status| status.is_final()).ok_or_else(|| {
         Error::Invalid(format!("Rows with status '{word}' cannot be done again: give failed, dismissed or successful"))
     })?;
-    let new = app.run_again_batch(&session, &id, status).await?;
+    let new = app.run_rerun_batch(&session, &id, status).await?;
     let location = [(header::LOCATION, format!("/api/v1/batches/{new}"))];
     Ok((StatusCode::CREATED, location, Json(view(&app, &session, new).await?)).into_response())
 }
 
-async fn view(app: &App, session: &Session, id: String) -> Result<BatchView> {
+async fn view(app: &App, session: &UserSession, id: String) -> Result<BatchView> {
     let counts = app.run_counts(session, RunFilter { batch: Some(id.clone()), ..RunFilter::default() }).await?;
     match counts.total() {
         0 => Err(Error::NotFound("No batch found with that ID".to_owned()).into()),

@@ -8,7 +8,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::app::{BatchRow, Error, FileSpec, ImageAsked, MOST_ROWS, RunChange, RunForm};
+use crate::app::{BatchRow, Error, FileSpec, MOST_ROWS, RequestedImage, RunChange, RunForm};
 use crate::catalog::ImageId;
 use crate::engine::request::ContainerLayout;
 use crate::http::error::Result as FormResult;
@@ -166,8 +166,8 @@ impl SubmitForm {
 
     pub(super) fn read(self) -> FormResult<RunForm> {
         let image = match (self.image, self.image_id) {
-            (Some(name), None) => ImageAsked::Reference(name),
-            (None, Some(id)) => ImageAsked::Id(ImageId(id)),
+            (Some(name), None) => RequestedImage::Reference(name),
+            (None, Some(id)) => RequestedImage::Id(ImageId(id)),
             _ => return Err(Error::Invalid("Name the image by exactly one of image and imageId".to_owned()).into()),
         };
         Ok(RunForm {

@@ -15,7 +15,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
-use crate::app::{App, Error, Log, Session};
+use crate::app::{App, AttemptLog, Error, UserSession};
 use crate::engine::logs::whole_characters;
 use crate::http::error::Result;
 use crate::http::extract::{Path, Query};
@@ -44,13 +44,13 @@ pub(super) struct LogQuery {
 
 pub(super) async fn get(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path((id, log)): Path<(String, String)>,
     Query(asked): Query<LogQuery>,
     headers: HeaderMap,
     opening: Opening,
 ) -> Result<Response> {
-    let log = Log::parse(&log).ok_or_else(|| {
+    let log = AttemptLog::parse(&log).ok_or_else(|| {
         Error::NotFound(format!("There is no log {log}: there are stdout, stderr, combined and system"))
     })?;
     let run = app.run_folder(&session, &id).await?;
@@ -61,7 +61,7 @@ pub(super) async fn get(
     if asked.follow {
         return follow(app, session, (id, path), asked.tail, &headers, opening).await;
     }
-    let media_type = if log == Log::Combined { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
+    let media_type = if log == AttemptLog::Combined { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
     match asked.tail {
         None => serve(Served { path: &path, media_type, tag: None, save_as: None }, &headers).await,
         Some(lines) => {
@@ -109,7 +109,7 @@ async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
 /// A log that is streamed.
 struct Following {
     app: App,
-    session: Session,
+    session: UserSession,
     id: String,
     path: PathBuf,
     /// Bytes that were sent.
@@ -121,7 +121,7 @@ struct Following {
 /// Streams a log as events; their ids are byte offsets, from which a client that reconnects continues.
 async fn follow(
     app: App,
-    session: Session,
+    session: UserSession,
     (id, path): (String, PathBuf),
     lines: Option<u64>,
     headers: &HeaderMap,

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::forms::ChangeForm;
 use self::views::RunView;
 use super::limit;
-use crate::app::{App, Error, RunChange, RunForm, Session, Submitted};
+use crate::app::{App, Error, RunChange, RunForm, SubmitOutcome, UserSession};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
 use crate::engine::record::RunRecord;
 use crate::http::error::Result;
@@ -72,7 +72,7 @@ struct SubmitQuery {
 
 async fn submit(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Query(asked): Query<SubmitQuery>,
     request: Request,
 ) -> Result<Response> {
@@ -81,8 +81,8 @@ async fn submit(
         return Ok(Json(app.run_plan(&session, &form).await?).into_response());
     }
     match app.run_submit(&session, &form).await? {
-        Submitted::Queued(record) => Ok(created(&record)),
-        Submitted::Alike(run) => {
+        SubmitOutcome::Queued(record) => Ok(created(&record)),
+        SubmitOutcome::Alike(run) => {
             let known = (HeaderName::from_static("silo-deduplicated"), HeaderValue::from_static("true"));
             Ok(([known], Json(app.run_get(&session, &run.id).await?)).into_response())
         }
@@ -146,7 +146,7 @@ struct RunPage {
     counts: RunCounts,
 }
 
-async fn list(State(app): State<App>, session: Session, Query(asked): Query<ListQuery>) -> Result<Json<RunPage>> {
+async fn list(State(app): State<App>, session: UserSession, Query(asked): Query<ListQuery>) -> Result<Json<RunPage>> {
     let (filter, limit) = (asked.filter()?, limit(asked.limit)?);
     let counts = app.run_counts(&session, filter.clone()).await?;
     let runs = app.run_list(&session, filter, asked.cursor.as_deref(), limit).await?;
@@ -154,16 +154,16 @@ async fn list(State(app): State<App>, session: Session, Query(asked): Query<List
     Ok(Json(RunPage { items: runs.into_iter().map(RunView::from).collect(), next, total: counts.total(), counts }))
 }
 
-async fn get(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Json<RunRecord>> {
+async fn get(State(app): State<App>, session: UserSession, Path(id): Path<String>) -> Result<Json<RunRecord>> {
     Ok(Json(app.run_get(&session, &id).await?))
 }
 
-async fn delete(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<StatusCode> {
+async fn delete(State(app): State<App>, session: UserSession, Path(id): Path<String>) -> Result<StatusCode> {
     app.run_delete(&session, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn cancel(State(app): State<App>, session: Session, Path(id): Path<String>) -> Result<Response> {
+async fn cancel(State(app): State<App>, session: UserSession, Path(id): Path<String>) -> Result<Response> {
     let run = app.run_cancel(&session, &id, CANCEL).await?;
     let status = if run.status.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(RunView::from(run))).into_response())
@@ -171,12 +171,12 @@ async fn cancel(State(app): State<App>, session: Session, Path(id): Path<String>
 
 async fn rerun(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
     form: Option<extract::Json<ChangeForm>>,
 ) -> Result<Response> {
     let change: RunChange = form.map(|extract::Json(form)| form.read()).transpose()?.unwrap_or_default();
-    Ok(created(&app.run_again(&session, &id, &change).await?))
+    Ok(created(&app.run_rerun(&session, &id, &change).await?))
 }
 
 /// What was sent last.
@@ -188,7 +188,7 @@ enum Sent {
 
 async fn events(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
     headers: HeaderMap,
     opening: Opening,

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::app::{App, Error, OutputFile, Session};
+use crate::app::{App, Error, RunOutputFile, UserSession};
 use crate::engine::outputs::CapturedFile;
 use crate::http::error::Result;
 use crate::http::extract::Path;
@@ -41,7 +41,7 @@ struct FileView {
 
 pub(super) async fn list(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(id): Path<String>,
 ) -> Result<Json<OutputsView>> {
     let outputs = app.run_outputs(&session, &id).await?;
@@ -60,7 +60,7 @@ pub(super) async fn list(
 /// The file of an output that has exactly one.
 pub(super) async fn only(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path((id, name)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -78,7 +78,7 @@ pub(super) async fn only(
 
 pub(super) async fn one(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path((id, name, index)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -93,7 +93,7 @@ pub(super) async fn one(
 
 pub(super) async fn file(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path((id, path)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -101,7 +101,7 @@ pub(super) async fn file(
     download(&file, &headers).await
 }
 
-async fn download(file: &OutputFile, headers: &HeaderMap) -> Result<Response> {
+async fn download(file: &RunOutputFile, headers: &HeaderMap) -> Result<Response> {
     let name = file.left.path.rsplit('/').next().unwrap_or_default();
     let media_type = file.left.media_type.as_deref().unwrap_or("application/octet-stream");
     let served = Served { path: &file.path, media_type, tag: file.left.sha256.as_deref(), save_as: Some(name) };

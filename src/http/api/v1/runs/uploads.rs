@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::LONGEST_FORM;
 use super::forms::SubmitForm;
-use crate::app::{App, Error, FileSpec, Session};
+use crate::app::{App, Error, FileSpec, UserSession};
 use crate::catalog::UploadedFile;
 use crate::http::admission::Meter;
 use crate::http::error::{Failure, Result};
@@ -45,7 +45,7 @@ pub(super) struct UploadQuery {
 /// Returns an uploaded file to the user who uploaded it.
 pub(super) async fn file(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Path(sha256): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
@@ -57,7 +57,7 @@ pub(super) async fn file(
 /// Stores the body as a file; of a multipart form, the file in its first part.
 pub(super) async fn upload(
     State(app): State<App>,
-    session: Session,
+    session: UserSession,
     Query(asked): Query<UploadQuery>,
     request: Request,
 ) -> Result<Response> {
@@ -76,7 +76,7 @@ pub(super) async fn upload(
 }
 
 /// Reads a run's form: JSON, or multipart with that JSON in the part `request` and files in the parts `files.INPUT`.
-pub(super) async fn submitted(app: &App, session: &Session, request: Request) -> Result<SubmitForm> {
+pub(super) async fn submitted(app: &App, session: &UserSession, request: Request) -> Result<SubmitForm> {
     let meter = request.extensions().get::<Arc<Meter>>().cloned();
     let meter = meter.ok_or_else(|| Error::Internal("the request has no meter".to_owned()))?;
     if !is_form(request.headers()) {

@@ -106,24 +106,24 @@ impl App {
     }
 
     /// Tells in the message of a waiting run that it waits for space.
-    pub(super) fn tell_shortage(&self, run: &mut RunSummary) {
+    pub(super) fn add_shortage_message(&self, run: &mut RunSummary) {
         if matches!(run.phase, RunPhase::Queued | RunPhase::RetryWait)
-            && let Some(told) = self.told_shortage()
+            && let Some(told) = self.shortage_message()
         {
             run.message = told;
         }
     }
 
     /// The same for a run's record.
-    pub(super) fn tell_shortage_in(&self, record: &mut RunRecord) {
+    pub(super) fn add_shortage_message_to_record(&self, record: &mut RunRecord) {
         if matches!(record.phase, Phase::Queued | Phase::RetryWait)
-            && let Some(told) = self.told_shortage()
+            && let Some(told) = self.shortage_message()
         {
             record.message = told;
         }
     }
 
-    fn told_shortage(&self) -> Option<String> {
+    fn shortage_message(&self) -> Option<String> {
         let shortage = *self.0.shortage.lock().expect("no panic while locked");
         shortage.map(|shortage| format!("It waits for room: {shortage}."))
     }

@@ -15,9 +15,9 @@ const MOST: usize = 5_000;
 
 /// The cached rows, if any.
 #[derive(Default)]
-pub(super) struct Summaries(Mutex<Option<Kept>>);
+pub(super) struct JobSummaryCache(Mutex<Option<CachedRows>>);
 
-struct Kept {
+struct CachedRows {
     since: Instant,
     /// Revision of the index: with another one, the rows may differ.
     revision: i64,
@@ -39,7 +39,7 @@ impl App {
     }
 }
 
-impl Summaries {
+impl JobSummaryCache {
     fn get(&self, revision: i64, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(revision)) else { return HashMap::new() };
@@ -56,7 +56,7 @@ impl Summaries {
     fn put(&self, revision: i64, rows: &[JobSummary]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !kept.as_ref().is_some_and(|kept| kept.is_fresh(revision) && kept.rows.len() < MOST) {
-            *kept = Some(Kept { since: Instant::now(), revision, rows: HashMap::new() });
+            *kept = Some(CachedRows { since: Instant::now(), revision, rows: HashMap::new() });
         }
         if let Some(kept) = kept.as_mut() {
             kept.rows.extend(rows.iter().map(|row| (row.job.id, row.clone())));
@@ -64,7 +64,7 @@ impl Summaries {
     }
 }
 
-impl Kept {
+impl CachedRows {
     fn is_fresh(&self, revision: i64) -> bool {
         self.revision == revision && self.since.elapsed() < KEPT
     }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{App, Caller, Error, Result};
+use super::{App, Error, RequestCaller, Result};
 use crate::auth::{ClientNetwork, RateLimiter};
 use crate::catalog::{RegistryId, RegistryRecord, UserId};
 use crate::registry::{FetchedContent, image_name, pull_host};
@@ -21,12 +21,12 @@ const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Rate limit and cache, shared by all callers.
 pub(super) struct RemoteLabels {
-    pace: RateLimiter<Asker>,
-    kept: Mutex<HashMap<RemoteImage, Kept>>,
+    pace: RateLimiter<RateLimitKey>,
+    kept: Mutex<HashMap<RemoteImage, CachedLabel>>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
-enum Asker {
+enum RateLimitKey {
     User(UserId),
     Stranger(Option<ClientNetwork>),
 }
@@ -39,13 +39,13 @@ struct RemoteImage {
 }
 
 #[derive(Clone)]
-struct Kept {
+struct CachedLabel {
     at: DateTime<Utc>,
-    answer: Answer,
+    answer: LabelResult,
 }
 
 /// An image's label, `None` if it has none; or why there is no image.
-type Answer = std::result::Result<Option<String>, String>;
+type LabelResult = std::result::Result<Option<String>, String>;
 
 impl RemoteLabels {
     /// `per_minute`: requests of each caller.
@@ -53,16 +53,16 @@ impl RemoteLabels {
         Self { pace: RateLimiter::new(per_minute), kept: Mutex::default() }
     }
 
-    fn kept(&self, image: &RemoteImage, now: DateTime<Utc>) -> Option<Answer> {
+    fn kept(&self, image: &RemoteImage, now: DateTime<Utc>) -> Option<LabelResult> {
         let kept = self.kept.lock().expect("no panic while locked");
         kept.get(image).filter(|kept| kept.is_fresh(now)).map(|kept| kept.answer.clone())
     }
 
-    fn keep(&self, image: RemoteImage, answer: Answer, now: DateTime<Utc>) {
+    fn keep(&self, image: RemoteImage, answer: LabelResult, now: DateTime<Utc>) {
         let mut kept = self.kept.lock().expect("no panic while locked");
-        kept.insert(image, Kept { at: now, answer });
-        let is_full = |kept: &HashMap<_, Kept>| {
-            kept.len() > MOST_KEPT || kept.values().map(Kept::bytes).sum::<usize>() > MOST_BYTES
+        kept.insert(image, CachedLabel { at: now, answer });
+        let is_full = |kept: &HashMap<_, CachedLabel>| {
+            kept.len() > MOST_KEPT || kept.values().map(CachedLabel::bytes).sum::<usize>() > MOST_BYTES
         };
         if is_full(&kept) {
             kept.retain(|_, kept| kept.is_fresh(now));
@@ -73,7 +73,7 @@ impl RemoteLabels {
     }
 }
 
-impl Kept {
+impl CachedLabel {
     fn is_fresh(&self, now: DateTime<Utc>) -> bool {
         self.at <= now && now - self.at < KEPT_FOR
     }
@@ -95,7 +95,7 @@ impl App {
     /// [`Error::Unauthenticated`] where a login is required (`auth.open_remote_images`); [`Error::Invalid`] for an
     /// invalid image name; [`Error::NotFound`] for an unknown host, a repository that is not included, and an image
     /// without a Seed manifest; [`Error::Throttled`]; [`Error::Registry`].
-    pub async fn remote_manifest(&self, caller: &Caller, host: &str, image: &str) -> Result<String> {
+    pub async fn remote_manifest(&self, caller: &RequestCaller, host: &str, image: &str) -> Result<String> {
         let label = self.remote_label(caller, host, image).await?;
         let label = label.ok_or_else(|| Error::NotFound(format!("the image has no label {LABEL}")))?;
         label::read(&label).map_err(|why| Error::NotFound(why.to_string()))
@@ -105,13 +105,13 @@ impl App {
     ///
     /// # Errors
     /// As [`App::remote_manifest`], but the label's content is not checked.
-    pub(super) async fn remote_label(&self, caller: &Caller, host: &str, image: &str) -> Result<Option<String>> {
+    pub(super) async fn remote_label(&self, caller: &RequestCaller, host: &str, image: &str) -> Result<Option<String>> {
         let asker = match &caller.session {
-            Some(session) => Asker::User(session.user.id),
+            Some(session) => RateLimitKey::User(session.user.id),
             None if !self.settings().auth.open_remote_images => {
                 return Err(Error::Unauthenticated("Missing authorization token"));
             }
-            None => Asker::Stranger(caller.network),
+            None => RateLimitKey::Stranger(caller.network),
         };
         // The old service's text, for names that carry a port by mistake.
         if image.split('@').next().is_some_and(|name| name.matches(':').count() > 1) {
@@ -156,7 +156,7 @@ impl App {
         })
     }
 
-    async fn remote_answer(&self, registry: &RegistryRecord, image: &RemoteImage, host: &str) -> Result<Answer> {
+    async fn remote_answer(&self, registry: &RegistryRecord, image: &RemoteImage, host: &str) -> Result<LabelResult> {
         let RemoteImage { repository, reference, .. } = image;
         let source = self.source_of(registry, &self.impatient_limits()).await?;
         let Some(digest) = source.digest(repository, reference).await? else {
@@ -186,7 +186,7 @@ mod tests {
         for n in 0..1000 {
             labels.keep(image(n), Ok(Some("x".repeat(100_000))), at(0));
             let kept = labels.kept.lock().expect("no panic while locked");
-            assert!(kept.len() <= MOST_KEPT && kept.values().map(Kept::bytes).sum::<usize>() <= MOST_BYTES);
+            assert!(kept.len() <= MOST_KEPT && kept.values().map(CachedLabel::bytes).sum::<usize>() <= MOST_BYTES);
         }
         (0..1000).for_each(|n| labels.keep(image(n), Err(String::new()), at(0)));
         assert!(labels.kept.lock().expect("no panic while locked").len() <= MOST_KEPT);

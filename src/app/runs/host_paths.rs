@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::engine::{Machine, PROBE};
+use super::super::container_engine::{ContainerEngine, PROBE};
 use super::super::{App, Result};
-use super::inputs::Resolved;
-use super::work::Task;
+use super::inputs::ResolvedInput;
+use super::worker::AttemptTask;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::{HeldPaths, HoldError, HostPath, sweep};
 use crate::engine::plan::RunPlan;
@@ -22,7 +22,11 @@ impl App {
     }
 
     /// The same for a mount, which the machine must be able to hold.
-    pub(super) fn mount_path(&self, path: &Path, machine: Option<&Machine>) -> std::result::Result<HostPath, String> {
+    pub(super) fn mount_path(
+        &self,
+        path: &Path,
+        machine: Option<&ContainerEngine>,
+    ) -> std::result::Result<HostPath, String> {
         let found = self.host_path(path, &self.settings().runs.mount_roots)?;
         if machine.is_some_and(|machine| !machine.holds) && found.path != found.root {
             return Err(HoldError::NotHeld { path: found.path }.to_string());
@@ -31,12 +35,12 @@ impl App {
     }
 
     /// The plan with host paths as they are now, opened and held as long as the value returned beside it lives.
-    pub(super) async fn held_plan(
+    pub(super) async fn hold_host_paths(
         &self,
-        machine: &Machine,
-        task: &Task,
+        machine: &ContainerEngine,
+        task: &AttemptTask,
         mut plan: RunPlan,
-        resolved: &[Resolved],
+        resolved: &[ResolvedInput],
         halt: HaltSignal,
     ) -> Result<std::result::Result<(RunPlan, Option<HeldPaths>), RunError>> {
         let mut given: Vec<HostPath> = resolved.iter().filter_map(|it| it.host.clone()).collect();

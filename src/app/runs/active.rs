@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::store::ClaimedRun;
 
 #[derive(Default)]
-pub(in crate::app) struct Going {
+pub(in crate::app) struct ActiveRuns {
     /// Cancellation token of each run, by id.
     runs: Mutex<HashMap<String, CancellationToken>>,
     /// Claims whose leases are ours though an error interrupted them here, and since when.
@@ -17,17 +17,17 @@ pub(in crate::app) struct Going {
 }
 
 /// An active run, until it is dropped.
-pub(super) struct Entered<'a> {
-    going: &'a Going,
+pub(super) struct ActiveRun<'a> {
+    going: &'a ActiveRuns,
     id: String,
     pub cancel: CancellationToken,
 }
 
-impl Going {
-    pub(super) fn enter(&self, id: &str) -> Entered<'_> {
+impl ActiveRuns {
+    pub(super) fn enter(&self, id: &str) -> ActiveRun<'_> {
         let cancel = CancellationToken::new();
         self.lock().insert(id.to_owned(), cancel.clone());
-        Entered { going: self, id: id.to_owned(), cancel }
+        ActiveRun { going: self, id: id.to_owned(), cancel }
     }
 
     pub(super) fn ids(&self) -> Vec<String> {
@@ -47,7 +47,7 @@ impl Going {
     }
 
     /// The claims that were interrupted no longer than `most` ago. They stay in the list.
-    pub(super) fn all_left(&self, most: Duration) -> Vec<ClaimedRun> {
+    pub(super) fn interrupted_claims(&self, most: Duration) -> Vec<ClaimedRun> {
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         left.iter().filter(|(since, _)| since.elapsed() < most).map(|(_, claim)| claim.clone()).collect()
     }
@@ -62,7 +62,7 @@ impl Going {
     }
 }
 
-impl Drop for Entered<'_> {
+impl Drop for ActiveRun<'_> {
     fn drop(&mut self) {
         self.going.lock().remove(&self.id);
     }

@@ -10,10 +10,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::super::engine::Machine;
+use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
-use super::space::reserve;
-use super::staging::Staged;
+use super::disk_space::reserve;
+use super::staging::StagedAttempt;
 use super::submit::{read_manifest, read_spec};
 use super::{RunSpec, read_record};
 use crate::auth::random_id;
@@ -39,7 +39,7 @@ const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;
 
 /// One attempt to make or to take over.
-pub(super) struct Task {
+pub(super) struct AttemptTask {
     pub record: RunRecord,
     pub spec: RunSpec,
     pub manifest: SeedManifest,
@@ -67,7 +67,7 @@ async fn beside<W: Future, T>(
 }
 
 /// The result of an attempt.
-struct Done {
+struct AttemptResult {
     outcome: Option<AttemptOutcome>,
     /// What was run, with which inputs.
     ran: Option<(RecordedInputs, RunPlan)>,
@@ -86,7 +86,7 @@ impl App {
                 return Ok(false);
             }
         };
-        let Some(claim) = self.run_to_do().await? else { return Ok(false) };
+        let Some(claim) = self.run_next_claim().await? else { return Ok(false) };
         let going = self.0.going.enter(&claim.id);
         let done = self.run_claimed(&machine, &claim, &going.cancel, stop).await;
         drop(going);
@@ -106,7 +106,7 @@ impl App {
     }
 
     /// The next claim: a run that an error interrupted here and whose lease is still ours, or a waiting one.
-    async fn run_to_do(&self) -> Result<Option<ClaimedRun>> {
+    async fn run_next_claim(&self) -> Result<Option<ClaimedRun>> {
         while let Some(left) = self.0.going.left() {
             match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
                 Ok(_) => return Ok(Some(ClaimedRun { last_host: Some(self.0.host.clone()), ..left })),
@@ -127,7 +127,7 @@ impl App {
     /// Renews the leases of runs whose engine does not answer: their jobs may still run there, so no other silo may
     /// repeat them.
     async fn renew_left(&self) -> Result<()> {
-        for left in self.0.going.all_left(ENGINE_AWAY) {
+        for left in self.0.going.interrupted_claims(ENGINE_AWAY) {
             match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
                 // The loss is noticed when the engine is back.
                 Ok(_) | Err(store::Error::LeaseLost) => {}
@@ -139,7 +139,7 @@ impl App {
 
     async fn run_claimed(
         &self,
-        machine: &Machine,
+        machine: &ContainerEngine,
         claim: &ClaimedRun,
         cancel: &CancellationToken,
         stop: &CancellationToken,
@@ -165,14 +165,14 @@ impl App {
         if is_unwanted {
             cancel.cancel();
         }
-        let Some((record, done)) = self.run_followed((machine, claim), &task, cancel, stop).await? else {
+        let Some((record, done)) = self.run_supervise((machine, claim), &task, cancel, stop).await? else {
             return Ok(());
         };
         if task.resumed.is_some() {
-            self.run_tidy(machine, &task.record.id).await;
+            self.run_remove_containers(machine, &task.record.id).await;
         }
         if done.outcome.as_ref().is_some_and(|outcome| has_lost_engine(&outcome.verdict)) {
-            self.machine_forget().await;
+            self.engine_forget().await;
         }
         if done.is_without_room() {
             // Partial outputs are of no use, and take space that others need.
@@ -181,18 +181,18 @@ impl App {
             }
         }
         self.run_discard_fetched(&claim.id, &task.folder.root).await;
-        let (record, verdict) = with_outcome(record, done);
+        let (record, verdict) = apply_outcome(record, done);
         self.settle(claim, record, verdict).await
     }
 
     /// Makes the attempt, and stores its progress. `None`: its container runs on without this process.
-    async fn run_followed(
+    async fn run_supervise(
         &self,
-        (machine, claim): (&Machine, &ClaimedRun),
-        task: &Task,
+        (machine, claim): (&ContainerEngine, &ClaimedRun),
+        task: &AttemptTask,
         cancel: &CancellationToken,
         stop: &CancellationToken,
-    ) -> Result<Option<(RunRecord, Done)>> {
+    ) -> Result<Option<(RunRecord, AttemptResult)>> {
         let leave = KeepContainer::when_lost();
         let (tell, mut told) = mpsc::channel(16);
         let mut record = task.record.clone();
@@ -248,8 +248,8 @@ impl App {
         &self,
         claim: &ClaimedRun,
         mut record: RunRecord,
-        done: Result<Done>,
-    ) -> Result<(RunRecord, Done)> {
+        done: Result<AttemptResult>,
+    ) -> Result<(RunRecord, AttemptResult)> {
         if let Err(why) = &done {
             record.message = why.to_string();
             self.store_state(claim, &record).await?;
@@ -258,13 +258,13 @@ impl App {
     }
 
     /// Renews the lease. False: the run is to be stopped.
-    async fn renew(&self, claim: &ClaimedRun, task: &Task) -> store::Result<bool> {
+    async fn renew(&self, claim: &ClaimedRun, task: &AttemptTask) -> store::Result<bool> {
         let cancelled_by = self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await?;
         Ok(cancelled_by.is_none() && self.may_run(task).await?)
     }
 
     /// Whether a run's owner still exists, and may run jobs.
-    async fn may_run(&self, task: &Task) -> store::Result<bool> {
+    async fn may_run(&self, task: &AttemptTask) -> store::Result<bool> {
         let summary = &task.stored.summary;
         let owner = self.0.store.user_get(summary.owner_id).await?;
         let may = owner.is_some_and(|owner| owner.role != UserRole::User);
@@ -281,19 +281,19 @@ impl App {
     /// One attempt, from its inputs to its verdict.
     async fn attempt(
         &self,
-        (machine, claim): (&Machine, &ClaimedRun),
-        task: &Task,
+        (machine, claim): (&ContainerEngine, &ClaimedRun),
+        task: &AttemptTask,
         tell: mpsc::Sender<AttemptEvent>,
         cancel: &CancellationToken,
         leave: &KeepContainer,
-    ) -> Result<Done> {
-        let staged = match self.run_staged((machine, claim), task, cancel).await? {
+    ) -> Result<AttemptResult> {
+        let staged = match self.run_stage_within_limit((machine, claim), task, cancel).await? {
             Ok(staged) => staged,
-            Err(verdict) => return Ok(Done::of(verdict)),
+            Err(verdict) => return Ok(AttemptResult::of(verdict)),
         };
         let credentials = match self.run_credentials(task.spec.registry).await {
             Ok(credentials) => credentials,
-            Err(Error::Invalid(why)) => return Ok(Done::failed(SystemFailure::PullRefused.error(why))),
+            Err(Error::Invalid(why)) => return Ok(AttemptResult::failed(SystemFailure::PullRefused.error(why))),
             Err(why) => return Err(why),
         };
         let settings = &self.settings().runs;
@@ -326,17 +326,17 @@ impl App {
         };
         match execute(&machine.docker, job, &self.0.clock, tell, cancel).await {
             Ok(mut outcome) => {
-                let Staged { shown, plan, warnings, .. } = staged;
+                let StagedAttempt { shown, plan, warnings, .. } = staged;
                 outcome.warnings.extend(warnings);
                 let verdict = outcome.verdict.clone();
-                Ok(Done { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
+                Ok(AttemptResult { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
             }
             // The engine does not tell the result now; it may later.
             Err(crate::engine::supervisor::Error::Engine(why)) => {
-                self.machine_forget().await;
+                self.engine_forget().await;
                 Err(Error::Internal(format!("the run goes on when its engine answers: {why}")))
             }
-            Err(why) => Ok(Done::failed(SystemFailure::Disk.error(why.to_string()))),
+            Err(why) => Ok(AttemptResult::failed(SystemFailure::Disk.error(why.to_string()))),
         }
     }
 
@@ -396,7 +396,7 @@ impl App {
     }
 }
 
-impl Done {
+impl AttemptResult {
     fn of(verdict: RunVerdict) -> Self {
         Self { outcome: None, ran: None, verdict }
     }
@@ -413,7 +413,7 @@ impl Done {
     }
 }
 
-fn task(stored: StoredRun) -> Result<Task> {
+fn task(stored: StoredRun) -> Result<AttemptTask> {
     let record = read_record(&stored)?;
     let resumed = record.attempts.last().filter(|attempt| attempt.finished.is_none()).cloned();
     let number = match &resumed {
@@ -421,7 +421,7 @@ fn task(stored: StoredRun) -> Result<Task> {
         None => u32::try_from(record.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
     };
     let root = record.folder.clone().ok_or_else(|| Error::Internal(format!("run {} has no folder", record.id)))?;
-    Ok(Task {
+    Ok(AttemptTask {
         spec: read_spec(&stored.spec)?,
         manifest: read_manifest(&record)?,
         folder: RunPaths::new(root),
@@ -432,7 +432,7 @@ fn task(stored: StoredRun) -> Result<Task> {
     })
 }
 
-fn with_outcome(mut record: RunRecord, done: Done) -> (RunRecord, RunVerdict) {
+fn apply_outcome(mut record: RunRecord, done: AttemptResult) -> (RunRecord, RunVerdict) {
     if let Some((given, plan)) = done.ran {
         record.given = given;
         record.show(&plan);

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::super::App;
 use super::SpecFile;
-use super::inputs::{Resolved, Trouble};
+use super::inputs::{InputProblem, ResolvedInput};
 use super::uploads::in_advance;
 use crate::catalog::UserId;
 use crate::engine::inputs::{FileFacts, FileWorkspace};
@@ -45,7 +45,7 @@ impl App {
         (number, file): (usize, &SpecFile),
         text: &str,
         fetched: Option<&FetchedInputs<'_>>,
-    ) -> std::result::Result<Vec<Resolved>, Trouble> {
+    ) -> std::result::Result<Vec<ResolvedInput>, InputProblem> {
         let spec = &file.source;
         let url = read_url(text).map_err(|(message, help)| trouble(file, message, help, false))?;
         let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
@@ -55,7 +55,7 @@ impl App {
             FileFacts { url: Some(without_secrets(&url)), workspace: Some(FileWorkspace::Web), ..FileFacts::default() };
         let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
             let source = InputSource::File(HostFile { name: name.clone(), path, size });
-            vec![Resolved { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
+            vec![ResolvedInput { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
         };
         let Some(fetched) = fetched else {
             return Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone()));
@@ -129,8 +129,8 @@ fn read_url(text: &str) -> std::result::Result<Url, (&'static str, &'static str)
     }
 }
 
-fn trouble(file: &SpecFile, message: &str, help: &str, is_passing: bool) -> Trouble {
-    Trouble { input: file.input.clone(), message: message.to_owned(), help: help.to_owned(), is_passing }
+fn trouble(file: &SpecFile, message: &str, help: &str, is_passing: bool) -> InputProblem {
+    InputProblem { input: file.input.clone(), message: message.to_owned(), help: help.to_owned(), is_passing }
 }
 
 /// A URL without user, password, query and fragment, which may be secret.

@@ -1,7 +1,7 @@
 //! Metadata that jobs write about their input files (`INPUT.metadata.json`): stored with the file, for its owner, and
 //! passed to later runs, as in Scale.
 
-use super::super::accounts::Session;
+use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use crate::catalog::UserId;
 use crate::engine::inputs::GivenInput;
@@ -46,7 +46,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_folder`].
-    pub async fn run_outputs(&self, session: &Session, id: &str) -> Result<RunOutputs> {
+    pub async fn run_outputs(&self, session: &UserSession, id: &str) -> Result<RunOutputs> {
         let mut outputs = self.run_folder(session, id).await?.record.outputs.unwrap_or_default();
         let owner = self.run_summary(session, id).await?.owner_id;
         let files = outputs.files.iter_mut().flat_map(|output| &mut output.files);

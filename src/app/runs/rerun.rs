@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use super::super::accounts::Session;
+use super::super::accounts::UserSession;
 use super::super::{App, Result};
-use super::secrets::{Secrets, check_secrets, with_queries};
-use super::subject::{Subject, reference};
+use super::runnable_image::{RunnableImage, reference};
+use super::secrets::{RunSecrets, check_secrets, with_queries};
 use super::submit::{read_manifest, read_spec};
-use super::{ImageAsked, RunChange, RunForm, RunSpec, read_record};
+use super::{RequestedImage, RunChange, RunForm, RunSpec, read_record};
 use crate::engine::record::RunRecord;
 use crate::seed::environment::variable_name;
 use secrecy::SecretString;
@@ -17,9 +17,9 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_submit`]; [`Error::NotFound`] for a run that the user may not see.
-    pub async fn run_again(&self, session: &Session, id: &str, change: &RunChange) -> Result<RunRecord> {
-        let (form, subject) = self.form_again(session, id, change).await?;
-        let machine = self.machine_for_runs().await?;
+    pub async fn run_rerun(&self, session: &UserSession, id: &str, change: &RunChange) -> Result<RunRecord> {
+        let (form, subject) = self.rerun_form(session, id, change).await?;
+        let machine = self.engine_for_runs().await?;
         let prepared = self.prepared(&session.user, &form, Some(subject), machine.as_ref()).await?;
         let ticket = self.ticket(&session.user, &form, None, Some(id.to_owned()));
         let (new, record) = self.new_run(session.user.clone(), &form, prepared, ticket, None);
@@ -29,19 +29,19 @@ impl App {
 
     /// The form of the earlier run with changes applied; and the very image that was run, whatever its tag points to
     /// now.
-    pub(super) async fn form_again(
+    pub(super) async fn rerun_form(
         &self,
-        session: &Session,
+        session: &UserSession,
         id: &str,
         change: &RunChange,
-    ) -> Result<(RunForm, Subject)> {
+    ) -> Result<(RunForm, RunnableImage)> {
         let stored = self.run_stored(session, id).await?;
         let spec: RunSpec = read_spec(&stored.spec)?;
         let secrets = self.secrets_of(id, stored.sealed.as_deref())?;
         let old = read_record(&stored)?;
         let (pinned, registry) = (reference(&spec.pinned)?, spec.registry);
         let form = changed(spec, secrets, &old, change)?;
-        let subject = Subject {
+        let subject = RunnableImage {
             name: old.image.reference.clone(),
             pinned,
             registry,
@@ -63,7 +63,7 @@ pub(super) fn replaced<T: Clone>(
 }
 
 /// The form of the earlier run, with changes applied.
-fn changed(spec: RunSpec, secrets: Secrets, old: &RunRecord, change: &RunChange) -> Result<RunForm> {
+fn changed(spec: RunSpec, secrets: RunSecrets, old: &RunRecord, change: &RunChange) -> Result<RunForm> {
     let files = with_queries(&spec.files, &secrets);
     let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
     let settings = spec.settings.into_iter().map(|(name, shown)| {
@@ -76,7 +76,7 @@ fn changed(spec: RunSpec, secrets: Secrets, old: &RunRecord, change: &RunChange)
     let ticket = &old.ticket;
     let json: Vec<(String, Value)> = spec.json.into_iter().collect();
     Ok(RunForm {
-        image: ImageAsked::Reference(spec.image),
+        image: RequestedImage::Reference(spec.image),
         files,
         json: replaced(json.into_iter(), &change.json, is_same),
         settings,

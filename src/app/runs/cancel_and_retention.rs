@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::super::accounts::Session;
-use super::super::engine::Machine;
+use super::super::accounts::UserSession;
+use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
-use super::work::state_of;
+use super::worker::state_of;
 use super::{no_such_run, read_record};
 use crate::catalog::RunSummary;
 use crate::engine::container::{HOST, RUN};
@@ -28,7 +28,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Conflict`] for a run that has ended.
-    pub async fn run_cancel(&self, session: &Session, id: &str, most: Duration) -> Result<RunSummary> {
+    pub async fn run_cancel(&self, session: &UserSession, id: &str, most: Duration) -> Result<RunSummary> {
         let stored = self.run_stored(session, id).await?;
         let mut record = read_record(&stored)?;
         let now = self.0.clock.now();
@@ -48,7 +48,7 @@ impl App {
     }
 
     /// Cancels all rows of a batch that have not ended, without waiting for them.
-    pub async fn run_cancel_batch(&self, session: &Session, batch: &str) -> Result<()> {
+    pub async fn run_cancel_batch(&self, session: &UserSession, batch: &str) -> Result<()> {
         let mut after = 0;
         loop {
             let rows = self.run_list_batch(session, batch, after, BATCH).await?;
@@ -67,7 +67,7 @@ impl App {
     }
 
     /// Waits for a run's end, at most for `most`; returns its state then.
-    pub async fn run_wait(&self, session: &Session, id: &str, most: Duration) -> Result<RunSummary> {
+    pub async fn run_wait(&self, session: &UserSession, id: &str, most: Duration) -> Result<RunSummary> {
         let until_ended = async {
             let mut changed = self.0.signals.run_changed.subscribe();
             loop {
@@ -85,7 +85,7 @@ impl App {
     }
 
     /// Returns the record of a run as soon as it differs from `seen`.
-    pub async fn run_next(&self, session: &Session, seen: &RunRecord) -> Result<RunRecord> {
+    pub async fn run_next(&self, session: &UserSession, seen: &RunRecord) -> Result<RunRecord> {
         let mut changed = self.0.signals.run_changed.subscribe();
         loop {
             let summary = self.run_summary(session, &seen.id).await?;
@@ -100,7 +100,7 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Conflict`] for a run that has not ended.
-    pub async fn run_delete(&self, session: &Session, id: &str) -> Result<()> {
+    pub async fn run_delete(&self, session: &UserSession, id: &str) -> Result<()> {
         let stored = self.run_stored(session, id).await?;
         if !stored.summary.status.is_final() {
             return Err(Error::Conflict(format!("Run {id} goes on; cancel it first")));
@@ -165,7 +165,7 @@ impl App {
     }
 
     /// Removes containers that the engine created for a run after the process that asked for them had died.
-    pub(super) async fn run_tidy(&self, machine: &Machine, id: &str) {
+    pub(super) async fn run_remove_containers(&self, machine: &ContainerEngine, id: &str) {
         for container in machine.docker.containers(&format!("{RUN}={id}")).await.unwrap_or_default() {
             if let Err(why) = machine.docker.remove(&container.id).await {
                 tracing::warn!(container = container.id, %why, "a container stays behind");
@@ -179,7 +179,7 @@ impl App {
         self.release_held().await;
         let Ok(machine) = self.machine().await else { return Ok(()) };
         let Ok(found) = machine.docker.containers(&format!("{HOST}={}", self.0.host)).await else {
-            self.machine_forget().await;
+            self.engine_forget().await;
             return Ok(());
         };
         // Read after the engine's list: so it includes runs that began in between.

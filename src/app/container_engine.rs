@@ -11,7 +11,7 @@ pub(super) const PROBE: &str = "probe";
 
 /// Handle of the engine, and what it reports about itself.
 #[derive(Clone, Debug)]
-pub(super) struct Machine {
+pub(super) struct ContainerEngine {
     pub docker: DockerClient,
     pub engine: EngineFacts,
     /// Whether runs can be given host folders through mounts that SILO makes: see [`crate::engine::held_paths`].
@@ -43,7 +43,7 @@ impl App {
     ///
     /// # Errors
     /// [`runtime::Error::NoEngine`] among others, with advice.
-    pub(super) async fn machine(&self) -> runtime::Result<Machine> {
+    pub(super) async fn machine(&self) -> runtime::Result<ContainerEngine> {
         let mut kept = self.0.machine.lock().await;
         if let Some(machine) = &*kept {
             return Ok(machine.clone());
@@ -52,7 +52,7 @@ impl App {
         let place = self.held_folder().join(PROBE);
         let may_mount = tokio::task::spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
         let holds = may_mount && docker.shares_our_mount_namespace().await;
-        let machine = Machine { engine: docker.engine().await?, docker, holds };
+        let machine = ContainerEngine { engine: docker.engine().await?, docker, holds };
         *kept = Some(machine.clone());
         Ok(machine)
     }
@@ -61,20 +61,20 @@ impl App {
     ///
     /// # Errors
     /// [`Error::Unavailable`], with what is missing and how to get it.
-    pub(super) async fn machine_that_answers(&self) -> Result<Machine> {
+    pub(super) async fn engine_require(&self) -> Result<ContainerEngine> {
         let in_words = |why: runtime::Error| Error::Unavailable(format!("Jobs cannot be run here: {why}"));
         let machine = self.machine().await.map_err(in_words)?;
         match machine.docker.engine().await {
-            Ok(engine) => Ok(Machine { engine, ..machine }),
+            Ok(engine) => Ok(ContainerEngine { engine, ..machine }),
             Err(_) => {
-                self.machine_forget().await;
+                self.engine_forget().await;
                 self.machine().await.map_err(in_words)
             }
         }
     }
 
     /// Drops the cached engine after a failure; the next use opens it anew.
-    pub(super) async fn machine_forget(&self) {
+    pub(super) async fn engine_forget(&self) {
         *self.0.machine.lock().await = None;
     }
 }

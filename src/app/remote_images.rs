@@ -22,7 +22,7 @@ const AT_ONCE: usize = 8;
 
 /// A registry's host, and an organisation in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RegistryAddress {
     /// `host[:port]`, as in references.
     pub host: String,
     /// The organisation, the namespace, or the group and project; empty for none.
@@ -33,13 +33,13 @@ pub struct Place {
 
 /// Credentials for a registry.
 #[derive(Clone, Debug, Default)]
-pub struct Login {
+pub struct RegistryLogin {
     pub username: String,
     pub password: Option<SecretString>,
 }
 
 /// An open registry, or images on disk.
-pub struct Outside {
+pub struct ImageBrowser {
     source: RegistrySource,
     /// Host in references; empty for images on disk.
     host: String,
@@ -48,7 +48,7 @@ pub struct Outside {
 
 /// An image, with what its config says.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct InspectedImage {
     /// `host/repository:tag`.
     pub reference: String,
     pub digest: String,
@@ -71,7 +71,7 @@ pub struct SeedImage {
 
 /// Whether a tag exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum TagState {
     Free,
     Taken,
     /// The account may not see it: the reason. Some registries answer so for every repository that does not exist yet.
@@ -81,7 +81,7 @@ pub enum Standing {
 
 /// A deleted tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unpublished {
+pub struct UnpublishedTag {
     pub reference: String,
     pub digest: String,
     /// Other tags that were deleted with it.
@@ -97,7 +97,7 @@ pub struct SeedImages {
     pub problems: Vec<String>,
 }
 
-impl Place {
+impl RegistryAddress {
     /// Parses a registry as users type it: `host[:port]`, with a scheme or a path, which becomes the beginning of the
     /// organisation.
     pub fn new(registry: &str, org: &str) -> Self {
@@ -127,13 +127,13 @@ impl Place {
     }
 }
 
-impl Outside {
+impl ImageBrowser {
     /// Opens a registry through the distribution API (or Docker Hub at its own address). On this machine plain HTTP is
     /// used where nothing speaks TLS, as Docker does.
     ///
     /// # Errors
     /// [`Error::Registry`] for an unusable address.
-    pub async fn registry(place: &Place, login: &Login) -> Result<Self> {
+    pub async fn registry(place: &RegistryAddress, login: &RegistryLogin) -> Result<Self> {
         let kind = if place.is_docker_hub() { RegistryKind::DockerHub } else { RegistryKind::Distribution };
         let scheme = scheme(place).await?;
         Self::open(place, login, kind, scheme)
@@ -142,15 +142,15 @@ impl Outside {
     /// Opens a registry through the API of its kind, which is detected: needed for listing.
     ///
     /// # Errors
-    /// As [`Outside::registry`].
-    pub async fn registry_of_its_kind(place: &Place, login: &Login) -> Result<Self> {
+    /// As [`ImageBrowser::registry`].
+    pub async fn registry_of_its_kind(place: &RegistryAddress, login: &RegistryLogin) -> Result<Self> {
         let scheme = scheme(place).await?;
         let endpoint = endpoint(place, login, RegistryKind::Distribution, scheme);
         let kind = RegistrySource::detect(&endpoint, &limits(), &RemoteHosts::default()).await?;
         Self::open(place, login, kind, scheme)
     }
 
-    fn open(place: &Place, login: &Login, kind: RegistryKind, scheme: &str) -> Result<Self> {
+    fn open(place: &RegistryAddress, login: &RegistryLogin, kind: RegistryKind, scheme: &str) -> Result<Self> {
         let endpoint = endpoint(place, login, kind, scheme);
         let source = RegistrySource::open(&endpoint, &limits(), &RemoteHosts::default())?;
         Ok(Self { source, host: place.host.clone(), org: place.org.clone() })
@@ -193,11 +193,11 @@ impl Outside {
     ///
     /// # Errors
     /// [`Error::Registry`].
-    pub async fn standing(&self, repository: &str, tag: &str) -> Result<Standing> {
+    pub async fn standing(&self, repository: &str, tag: &str) -> Result<TagState> {
         match self.source.digest(repository, tag).await {
-            Ok(None) => Ok(Standing::Free),
-            Ok(Some(_)) => Ok(Standing::Taken),
-            Err(registry::Error::Forbidden(why)) => Ok(Standing::Hidden(why)),
+            Ok(None) => Ok(TagState::Free),
+            Ok(Some(_)) => Ok(TagState::Taken),
+            Err(registry::Error::Forbidden(why)) => Ok(TagState::Hidden(why)),
             Err(why) => Err(why.into()),
         }
     }
@@ -206,7 +206,7 @@ impl Outside {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none; [`Error::Registry`].
-    pub async fn see(&self, repository: &str, tag: &str) -> Result<Seen> {
+    pub async fn see(&self, repository: &str, tag: &str) -> Result<InspectedImage> {
         let reference = self.reference(repository, tag);
         let digest = self.source.digest(repository, tag).await?;
         let digest = digest.ok_or_else(|| Error::NotFound(format!("there is no image {reference}")))?;
@@ -216,7 +216,7 @@ impl Outside {
                 return Err(Error::NotFound(format!("{reference} is no container image but {kind}")));
             }
         };
-        Ok(Seen {
+        Ok(InspectedImage {
             reference,
             digest,
             platforms: configs.iter().map(|it| it.platform.clone()).filter(|it| !it.is_empty()).collect(),
@@ -260,12 +260,12 @@ impl Outside {
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Conflict`] if other tags would vanish, or the registry deletes nothing;
     /// [`Error::Registry`].
-    pub async fn unpublish(&self, repository: &str, tag: &str, with_others: bool) -> Result<Unpublished> {
+    pub async fn unpublish(&self, repository: &str, tag: &str, with_others: bool) -> Result<UnpublishedTag> {
         let reference = self.reference(repository, tag);
         let gone = || Error::NotFound(format!("there is no image {reference}"));
         let digest = self.source.digest(repository, tag).await?.ok_or_else(gone)?;
         match self.source.delete(repository, tag).await? {
-            DeletionOutcome::Done => return Ok(Unpublished { reference, digest, others: Vec::new() }),
+            DeletionOutcome::Done => return Ok(UnpublishedTag { reference, digest, others: Vec::new() }),
             // Some registries answer "not found" where they do not delete tags.
             DeletionOutcome::NotThere | DeletionOutcome::Unsupported(_) => {}
         }
@@ -278,7 +278,7 @@ impl Outside {
             )));
         }
         match self.source.delete(repository, &digest).await? {
-            DeletionOutcome::Done => Ok(Unpublished { reference, digest, others }),
+            DeletionOutcome::Done => Ok(UnpublishedTag { reference, digest, others }),
             DeletionOutcome::NotThere => Err(gone()),
             DeletionOutcome::Unsupported(why) => Err(Error::Conflict(format!(
                 "{} deletes no images ({why}); ask who runs it to allow it, or use its own pages",
@@ -356,17 +356,17 @@ impl Outside {
 ///
 /// # Errors
 /// [`Error::Invalid`].
-pub fn reference(text: &str) -> Result<(Place, String, String)> {
+pub fn reference(text: &str) -> Result<(RegistryAddress, String, String)> {
     let (scheme, name) = match text.split_once("://") {
         Some((scheme, name)) => (format!("{scheme}://"), name),
         None => (String::new(), text),
     };
     let (host, repository, tag) = full_image_name(name).map_err(Error::Invalid)?;
-    Ok((Place::new(&format!("{scheme}{host}"), ""), repository, tag))
+    Ok((RegistryAddress::new(&format!("{scheme}{host}"), ""), repository, tag))
 }
 
 /// The scheme to use where none was given.
-async fn scheme(place: &Place) -> Result<&'static str> {
+async fn scheme(place: &RegistryAddress) -> Result<&'static str> {
     if let Some(scheme) = place.scheme {
         return Ok(scheme);
     }
@@ -377,7 +377,7 @@ async fn scheme(place: &Place) -> Result<&'static str> {
         return Ok("https");
     }
     use registry::Error as Why;
-    let secure = endpoint(place, &Login::default(), RegistryKind::Distribution, "https");
+    let secure = endpoint(place, &RegistryLogin::default(), RegistryKind::Distribution, "https");
     let source = RegistrySource::open(&secure, &RegistryLimits { tries: 1, ..limits() }, &RemoteHosts::default())?;
     Ok(match source.ping().await {
         Err(Why::Tls(_) | Why::Unreachable(_) | Why::Timeout(_)) => "http",
@@ -385,7 +385,7 @@ async fn scheme(place: &Place) -> Result<&'static str> {
     })
 }
 
-fn endpoint(place: &Place, login: &Login, kind: RegistryKind, scheme: &str) -> RegistryEndpoint {
+fn endpoint(place: &RegistryAddress, login: &RegistryLogin, kind: RegistryKind, scheme: &str) -> RegistryEndpoint {
     RegistryEndpoint {
         kind,
         url: format!("{scheme}://{}", place.host),
@@ -428,11 +428,11 @@ mod tests {
             ("http://localhost:5000", "", "localhost:5000", "", Some("http")),
             ("r.example.org/v2/", "", "r.example.org", "", None),
         ] {
-            let place = Place::new(registry, org);
+            let place = RegistryAddress::new(registry, org);
             let found = (place.host.as_str(), place.org.as_str(), place.scheme);
             assert_eq!(found, (host, expected, scheme), "{registry} {org}");
         }
-        assert_eq!(Place::new("r.org", "a/b").repository("x-1.0.0-seed"), "a/b/x-1.0.0-seed");
-        assert_eq!(Place::new("r.org", "").repository("x-1.0.0-seed"), "x-1.0.0-seed");
+        assert_eq!(RegistryAddress::new("r.org", "a/b").repository("x-1.0.0-seed"), "a/b/x-1.0.0-seed");
+        assert_eq!(RegistryAddress::new("r.org", "").repository("x-1.0.0-seed"), "x-1.0.0-seed");
     }
 }

@@ -1,8 +1,8 @@
 //! The image of a run: found in the catalogue, or at the engine.
 
-use super::super::engine::Machine;
+use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
-use super::ImageAsked;
+use super::RequestedImage;
 use crate::catalog::CatalogueImage;
 use crate::engine::runtime::{self, ContainerRuntime as _, RegistryCredentials};
 use crate::seed::image_reference::ImageReference;
@@ -12,7 +12,7 @@ use crate::seed::{LABEL, label};
 
 /// An image that can be run.
 #[derive(Clone, Debug)]
-pub(super) struct Subject {
+pub(super) struct RunnableImage {
     /// As the user named it.
     pub name: String,
     /// The reference for the engine: by digest, or by the engine's id.
@@ -27,17 +27,21 @@ impl App {
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::Invalid`] for an image that cannot be run, with the reason.
-    pub(super) async fn run_subject(&self, asked: &ImageAsked, machine: Option<&Machine>) -> Result<Subject> {
+    pub(super) async fn run_subject(
+        &self,
+        asked: &RequestedImage,
+        machine: Option<&ContainerEngine>,
+    ) -> Result<RunnableImage> {
         let (known, name) = match asked {
-            ImageAsked::Id(id) => {
+            RequestedImage::Id(id) => {
                 let image = self.image_get(*id).await?;
                 let name = image.pull_reference();
                 (Some(image), name)
             }
-            ImageAsked::Reference(name) if name.trim().is_empty() => {
+            RequestedImage::Reference(name) if name.trim().is_empty() => {
                 return Err(Error::Invalid("image is missing: name the image that shall run".to_owned()));
             }
-            ImageAsked::Reference(name) => (self.image_by_reference(name).await?, name.clone()),
+            RequestedImage::Reference(name) => (self.image_by_reference(name).await?, name.clone()),
         };
         if let Some(image) = known.as_ref().filter(|image| !image.registry.is_empty()) {
             return of_catalogue(image);
@@ -71,13 +75,13 @@ impl App {
     }
 }
 
-fn of_catalogue(image: &CatalogueImage) -> Result<Subject> {
+fn of_catalogue(image: &CatalogueImage) -> Result<RunnableImage> {
     let name = image.pull_reference();
     if !image.facts.valid {
         return Err(invalid(&name));
     }
     let repository = name.rsplit_once(':').map_or(&*name, |(repository, _)| repository);
-    Ok(Subject {
+    Ok(RunnableImage {
         pinned: reference(&format!("{repository}@{}", image.digest))?,
         registry: Some(image.registry_id.0),
         digest: Some(image.digest.clone()),
@@ -87,7 +91,7 @@ fn of_catalogue(image: &CatalogueImage) -> Result<Subject> {
 }
 
 /// `None`: the engine has no image of this name.
-async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
+async fn of_engine(machine: &ContainerEngine, name: &str) -> Result<Option<RunnableImage>> {
     let image = match machine.docker.image(&reference(name)?).await {
         Ok(image) => image,
         Err(runtime::Error::NoImage { .. } | runtime::Error::Refused { .. }) => return Ok(None),
@@ -100,7 +104,7 @@ async fn of_engine(machine: &Machine, name: &str) -> Result<Option<Subject>> {
     if !validate::judge(text.as_bytes(), ValidationRules::default()).valid {
         return Err(invalid(name));
     }
-    Ok(Some(Subject {
+    Ok(Some(RunnableImage {
         name: name.to_owned(),
         pinned: image.id,
         registry: None,
