@@ -289,7 +289,7 @@ fn serve_if_asked() {
         println!("{}", listener.local_addr().expect("a bound socket has an address"));
         let stop = tokio_util::sync::CancellationToken::new();
         let _tasks = silo::tasks::start(&app, &stop).await.expect("the tasks start");
-        let limits = silo::http::Limits::new(&app);
+        let limits = silo::http::ListenerLimits::new(&app);
         let router = silo::http::routes(app).into_router();
         silo::http::serve(router, listener, limits, stop, Duration::from_secs(1)).await;
     });

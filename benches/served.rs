@@ -26,7 +26,7 @@ impl Server {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let host = listener.local_addr().expect("a bound socket has an address").to_string();
         let stop = CancellationToken::new();
-        let limits = silo::http::Limits::new(&app);
+        let limits = silo::http::ListenerLimits::new(&app);
         let router = silo::http::routes(app).into_router();
         runtime.spawn(silo::http::serve(router, listener, limits, stop.clone(), Duration::from_secs(1)));
         Self { host, stop, runtime }

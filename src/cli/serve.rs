@@ -61,7 +61,7 @@ pub(super) async fn run(flags: ConfigFlags, options: Options) -> anyhow::Result<
     let welcome = welcome(&app, &admin, address, options.demo, std::io::stdout().is_terminal());
     // A closed or blocked standard output must not stop the service.
     tokio::task::spawn_blocking(move || _ = print(welcome));
-    let limits = http::Limits::new(&app);
+    let limits = http::ListenerLimits::new(&app);
     http::serve(http::routes(app.clone()).into_router(), listener, limits, stop, grace).await;
     upkeep.abort();
     // Together with the requests, shutdown takes at most twice `grace`.

@@ -12,8 +12,8 @@ use hyper::body::Body as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::error::Failure;
-use super::holder::Holder;
+use super::error::HttpFailure;
+use super::quota_holder::QuotaHolder;
 use crate::app::Error;
 
 /// Bytes that every request may use without admission, so that a login works under any load.
@@ -29,27 +29,27 @@ const FIRST: Duration = Duration::from_secs(15);
 const MIB: usize = 1024 * 1024;
 
 /// The memory for bodies, in bytes: half for strangers, half for users.
-pub(super) struct Admission {
-    strangers: Pool,
-    users: Pool,
+pub(super) struct BodyAdmission {
+    strangers: BodyMemoryPool,
+    users: BodyMemoryPool,
 }
 
 /// One half of the memory.
-struct Pool {
+struct BodyMemoryPool {
     most: usize,
     free: Arc<Semaphore>,
     /// The share of each client: at most half of the pool.
-    shares: Mutex<HashMap<Holder, Weak<Semaphore>>>,
+    shares: Mutex<HashMap<QuotaHolder, Weak<Semaphore>>>,
 }
 
 /// The memory that one request holds.
-pub(super) struct Meter {
+pub(super) struct BodyMemoryMeter {
     free: Arc<Semaphore>,
     share: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<BodyMeterState>,
 }
 
-struct State {
+struct BodyMeterState {
     /// Bytes that are free of charge, or acquired already.
     allowance: usize,
     /// The announced rest of the body, acquired at once with the first byte that costs: many bodies that each got a
@@ -60,22 +60,25 @@ struct State {
     refused: Option<&'static str>,
 }
 
-impl Admission {
+impl BodyAdmission {
     pub(super) fn new(mib: usize) -> Self {
-        let pool =
-            || Pool { most: mib * MIB / 2, free: Arc::new(Semaphore::new(mib * MIB / 2)), shares: Mutex::default() };
+        let pool = || BodyMemoryPool {
+            most: mib * MIB / 2,
+            free: Arc::new(Semaphore::new(mib * MIB / 2)),
+            shares: Mutex::default(),
+        };
         Self { strangers: pool(), users: pool() }
     }
 
-    pub(super) fn meter(&self, holder: Holder) -> Arc<Meter> {
+    pub(super) fn meter(&self, holder: QuotaHolder) -> Arc<BodyMemoryMeter> {
         let pool = if holder.is_user() { &self.users } else { &self.strangers };
-        let state = State { allowance: FREE, ahead: 0, held: Vec::new(), refused: None };
-        Arc::new(Meter { free: Arc::clone(&pool.free), share: pool.share(holder), state: Mutex::new(state) })
+        let state = BodyMeterState { allowance: FREE, ahead: 0, held: Vec::new(), refused: None };
+        Arc::new(BodyMemoryMeter { free: Arc::clone(&pool.free), share: pool.share(holder), state: Mutex::new(state) })
     }
 }
 
-impl Pool {
-    fn share(&self, holder: Holder) -> Arc<Semaphore> {
+impl BodyMemoryPool {
+    fn share(&self, holder: QuotaHolder) -> Arc<Semaphore> {
         /// Number of shares from which on those without open requests are dropped.
         const MANY: usize = 1000;
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,7 +94,7 @@ impl Pool {
     }
 }
 
-impl Meter {
+impl BodyMemoryMeter {
     /// Acquires memory for `bytes` more, until the request ends.
     ///
     /// # Errors
@@ -162,7 +165,7 @@ impl Meter {
     }
 
     /// Why the body was not read, if memory or time ran out; it replaces the handler's reply.
-    pub(super) fn refusal(&self) -> Option<Failure> {
+    pub(super) fn refusal(&self) -> Option<HttpFailure> {
         self.state().refused.map(|why| Error::Unavailable(why.to_owned()).into())
     }
 
@@ -171,19 +174,19 @@ impl Meter {
         Error::Unavailable(why.to_owned())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, BodyMeterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::holder::stranger;
+    use super::super::quota_holder::stranger;
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn bodies_wait_for_memory_and_are_refused_after_a_while() {
-        let admission = Admission::new(64);
+        let admission = BodyAdmission::new(64);
         let full = [admission.meter(stranger(1)), admission.meter(stranger(2))];
         for meter in &full {
             meter.take(FREE + 16 * MIB).await.expect("half of a half");
@@ -193,7 +196,7 @@ mod tests {
         own.take(1).await.expect_err("its share is taken");
         assert!(own.refusal().is_some());
         admission.meter(stranger(3)).take(FREE + 1).await.expect_err("everything is taken");
-        let user = Holder::User(crate::catalog::UserId(1));
+        let user = QuotaHolder::User(crate::catalog::UserId(1));
         admission.meter(user).take(16 * MIB).await.expect("users have their own half");
         let waiting = admission.meter(stranger(3));
         let waits = async { waiting.take(MIB).await.expect("somebody gives it back") };
@@ -202,7 +205,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn many_whole_bodies_at_once_are_read_one_after_the_other() {
-        let admission = Admission::new(64);
+        let admission = BodyAdmission::new(64);
         let read = async || {
             let meter = admission.meter(stranger(1));
             meter.state().ahead = MIB - FREE;
@@ -216,7 +219,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_body_has_to_come_at_some_speed() {
-        let admission = Admission::new(64);
+        let admission = BodyAdmission::new(64);
         for (pause, arrives) in [(1, true), (5, false)] {
             let meter = admission.meter(stranger(1));
             let pieces = stream::unfold(0, move |sent| async move {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::watch::Watch;
+use super::connection_watch::ConnectionWatch;
 use crate::auth::ClientNetwork;
 
 /// File handles that a connection may need: its own, one of a file that is sent, one of the database.
@@ -17,13 +17,13 @@ const HANDLES_EACH: usize = 3;
 
 /// Limits on connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bounds {
+pub(super) struct ConnectionBounds {
     pub most: usize,
     pub per_network: usize,
     pub spare: usize,
 }
 
-impl Bounds {
+impl ConnectionBounds {
     /// The configured limits, reduced to what the process's file handles allow. `per_network` 0 means a quarter of all.
     pub(super) fn new(most: usize, per_network: usize, handles: usize) -> Self {
         let most = most.min(handles / HANDLES_EACH).max(8);
@@ -49,45 +49,45 @@ pub(super) fn raise_handle_limit() -> usize {
 }
 
 /// All open connections.
-pub(super) struct Connections {
-    bounds: Bounds,
-    open: Mutex<Open>,
+pub(super) struct ConnectionTable {
+    bounds: ConnectionBounds,
+    open: Mutex<OpenConnections>,
 }
 
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     next: u64,
-    entries: HashMap<u64, Entry>,
+    entries: HashMap<u64, ConnectionEntry>,
     /// Connections that are not spare, by network.
     of_network: HashMap<ClientNetwork, usize>,
     spare: usize,
 }
 
-struct Entry {
+struct ConnectionEntry {
     network: ClientNetwork,
     is_spare: bool,
-    watch: Arc<Watch>,
+    watch: Arc<ConnectionWatch>,
     close: CancellationToken,
 }
 
 /// An open connection, until it is dropped.
-pub(super) struct Place {
-    connections: Arc<Connections>,
+pub(super) struct ConnectionSlot {
+    connections: Arc<ConnectionTable>,
     id: u64,
     pub is_spare: bool,
-    pub watch: Arc<Watch>,
+    pub watch: Arc<ConnectionWatch>,
     /// Cancelled when another connection evicts this one.
     pub close: CancellationToken,
 }
 
-impl Connections {
-    pub(super) fn new(bounds: Bounds) -> Arc<Self> {
+impl ConnectionTable {
+    pub(super) fn new(bounds: ConnectionBounds) -> Arc<Self> {
         Arc::new(Self { bounds, open: Mutex::default() })
     }
 
     /// Registers a connection; `None` if there is no place, not even a spare one.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
-        let Bounds { most, per_network, spare } = self.bounds;
+    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<ConnectionSlot> {
+        let ConnectionBounds { most, per_network, spare } = self.bounds;
         let network = ClientNetwork::of(peer);
         let mut open = self.open();
         let of_network = open.of_network.get(&network).copied().unwrap_or_default();
@@ -101,19 +101,19 @@ impl Connections {
         if is_spare && open.spare >= spare && !open.evict(|entry| entry.is_spare) {
             return None;
         }
-        let (id, watch, close) = (open.next, Watch::new(), CancellationToken::new());
+        let (id, watch, close) = (open.next, ConnectionWatch::new(), CancellationToken::new());
         open.next += 1;
-        open.insert(id, Entry { network, is_spare, watch: Arc::clone(&watch), close: close.clone() });
-        Some(Place { connections: Arc::clone(self), id, is_spare, watch, close })
+        open.insert(id, ConnectionEntry { network, is_spare, watch: Arc::clone(&watch), close: close.clone() });
+        Some(ConnectionSlot { connections: Arc::clone(self), id, is_spare, watch, close })
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
+    fn open(&self) -> MutexGuard<'_, OpenConnections> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Open {
-    fn insert(&mut self, id: u64, entry: Entry) {
+impl OpenConnections {
+    fn insert(&mut self, id: u64, entry: ConnectionEntry) {
         match entry.is_spare {
             true => self.spare += 1,
             false => *self.of_network.entry(entry.network).or_default() += 1,
@@ -136,7 +136,7 @@ impl Open {
     }
 
     /// Closes the connection that has been idle the longest. False: none is idle.
-    fn evict(&mut self, among: impl Fn(&Entry) -> bool) -> bool {
+    fn evict(&mut self, among: impl Fn(&ConnectionEntry) -> bool) -> bool {
         let entries = self.entries.iter().filter(|(_, entry)| among(entry));
         let idle = entries.filter_map(|(id, entry)| Some((entry.watch.idle_since()?, *id)));
         let Some((_, id)) = idle.min() else { return false };
@@ -148,7 +148,7 @@ impl Open {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.open().remove(self.id);
     }
@@ -158,8 +158,8 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
-    fn connections(most: usize, per_network: usize, spare: usize) -> Arc<Connections> {
-        Connections::new(Bounds { most, per_network, spare })
+    fn connections(most: usize, per_network: usize, spare: usize) -> Arc<ConnectionTable> {
+        ConnectionTable::new(ConnectionBounds { most, per_network, spare })
     }
 
     fn peer(number: u8) -> IpAddr {
@@ -168,9 +168,15 @@ mod tests {
 
     #[test]
     fn bounds_fit_the_handles() {
-        assert_eq!(Bounds::new(10_000, 0, 256), Bounds { most: 85, per_network: 21, spare: 5 });
-        assert_eq!(Bounds::new(10_000, 0, 1_000_000), Bounds { most: 10_000, per_network: 2500, spare: 625 });
-        assert_eq!(Bounds::new(100, 1000, 1_000_000), Bounds { most: 100, per_network: 100, spare: 6 });
+        assert_eq!(ConnectionBounds::new(10_000, 0, 256), ConnectionBounds { most: 85, per_network: 21, spare: 5 });
+        assert_eq!(
+            ConnectionBounds::new(10_000, 0, 1_000_000),
+            ConnectionBounds { most: 10_000, per_network: 2500, spare: 625 }
+        );
+        assert_eq!(
+            ConnectionBounds::new(100, 1000, 1_000_000),
+            ConnectionBounds { most: 100, per_network: 100, spare: 6 }
+        );
     }
 
     #[test]
@@ -187,7 +193,7 @@ mod tests {
     #[test]
     fn where_all_are_at_work_there_are_some_spare_ones() {
         let connections = connections(2, 2, 1);
-        let busy: Vec<Place> = (1..=2).map(|number| connections.enter(peer(number)).unwrap()).collect();
+        let busy: Vec<ConnectionSlot> = (1..=2).map(|number| connections.enter(peer(number)).unwrap()).collect();
         let _under_way: Vec<_> = busy.iter().map(|place| place.watch.begin()).collect();
         let spare = connections.enter(peer(3)).unwrap();
         assert!(spare.is_spare);
@@ -202,7 +208,7 @@ mod tests {
     #[test]
     fn a_network_has_its_own_bound() {
         let connections = connections(100, 2, 1);
-        let mine: Vec<Place> = (0..2).map(|_| connections.enter(peer(1)).unwrap()).collect();
+        let mine: Vec<ConnectionSlot> = (0..2).map(|_| connections.enter(peer(1)).unwrap()).collect();
         let other = connections.enter(peer(2)).unwrap();
         let third = connections.enter(peer(1)).unwrap();
         assert!(mine[0].close.is_cancelled() && !third.is_spare && !other.close.is_cancelled());

@@ -18,9 +18,9 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
-use super::error::Failure;
+use super::error::HttpFailure;
 use super::proxied::{PublicPrefix, client_address};
-use super::{spelling, unread_body};
+use super::{path_spelling, unread_body};
 use crate::app::{App, Error};
 use crate::auth::random_id;
 
@@ -37,7 +37,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// State of the envelope's layer.
 #[derive(Clone)]
-struct Around {
+struct EnvelopeState {
     app: App,
     /// Paths whose `POST` requests have the time limit of streamed bodies.
     streamed: Arc<[&'static str]>,
@@ -45,7 +45,7 @@ struct Around {
 
 /// Puts all layers around a router.
 pub(super) fn around(router: Router, app: &App, streamed: Vec<&'static str>) -> Router {
-    let around = Around { app: app.clone(), streamed: streamed.into() };
+    let around = EnvelopeState { app: app.clone(), streamed: streamed.into() };
     // Files, and ranges of them, are sent uncompressed: their ETag and range refer to the bytes on disk.
     let no_file = |_: StatusCode, _: http::Version, headers: &http::HeaderMap, _: &http::Extensions| {
         !headers.contains_key(header::ACCEPT_RANGES)
@@ -55,16 +55,20 @@ pub(super) fn around(router: Router, app: &App, streamed: Vec<&'static str>) -> 
         // Inside the limit on bodies, so that the limit counts decompressed bytes.
         .layer(RequestDecompressionLayer::new())
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| {
-            Failure::from(Error::Internal("a handler panicked".to_owned())).into_response()
+            HttpFailure::from(Error::Internal("a handler panicked".to_owned())).into_response()
         }))
         .layer(middleware::from_fn_with_state(around, envelope))
         .layer(cors(&app.settings().http.cors_origins))
-        .layer(middleware::from_fn(options_body))
+        .layer(middleware::from_fn(answer_options))
         .layer(CompressionLayer::new().compress_when(DefaultPredicate::new().and(no_file)))
         .layer(middleware::from_fn(unread_body::drain))
 }
 
-async fn envelope(State(Around { app, streamed }): State<Around>, mut request: Request, next: Next) -> Response {
+async fn envelope(
+    State(EnvelopeState { app, streamed }): State<EnvelopeState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let id = random_id();
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
@@ -86,13 +90,15 @@ async fn envelope(State(Around { app, streamed }): State<Around>, mut request: R
         if let Err(why) = check_head(&mut request) {
             return why.into_response();
         }
-        if let Some(redirect) = spelling::redirect(&method, request.uri()) {
+        if let Some(redirect) = path_spelling::redirect(&method, request.uri()) {
             return redirect;
         }
         match tokio::time::timeout(most, next.run(request)).await {
             Ok(response) => response,
-            Err(_elapsed) => Failure::from(Error::Unavailable("the request took too long; try again later".to_owned()))
-                .into_response(),
+            Err(_elapsed) => {
+                HttpFailure::from(Error::Unavailable("the request took too long; try again later".to_owned()))
+                    .into_response()
+            }
         }
     };
     let mut response = with_error_body(answered.instrument(span.clone()).await, &path, &id, &span);
@@ -108,7 +114,7 @@ async fn envelope(State(Around { app, streamed }): State<Around>, mut request: R
 }
 
 /// Checks of headers that apply to all routes.
-fn check_head(request: &mut Request) -> Result<(), Failure> {
+fn check_head(request: &mut Request) -> Result<(), HttpFailure> {
     // RFC 9112, section 3.2.
     let hosts = request.headers().get_all(header::HOST).iter().count();
     if hosts > 1 || (hosts == 0 && request.version() == Version::HTTP_11) {
@@ -131,7 +137,7 @@ fn check_head(request: &mut Request) -> Result<(), Failure> {
 /// Writes the body of a failure: `{"error": …}` for the legacy interface, a problem document (RFC 9457) for the native
 /// one. The cause of a 5xx goes to the log; the client gets the request id to ask with.
 fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Span) -> Response {
-    let Some(Failure(error)) = response.extensions().get::<Failure>().cloned() else { return response };
+    let Some(HttpFailure(error)) = response.extensions().get::<HttpFailure>().cloned() else { return response };
     let text = match &*error {
         Error::Internal(cause) => {
             tracing::error!(parent: span, cause, "the request failed");
@@ -250,7 +256,7 @@ fn cors(origins: &[String]) -> CorsLayer {
 }
 
 /// Answers `OPTIONS` on any path with success and a body, as the old service did.
-async fn options_body(request: Request, next: Next) -> Response {
+async fn answer_options(request: Request, next: Next) -> Response {
     let is_options = request.method() == Method::OPTIONS;
     let response = next.run(request).await;
     if !is_options {
@@ -263,21 +269,21 @@ async fn options_body(request: Request, next: Next) -> Response {
     Response::from_parts(parts, Body::from(r#"{"result":"success"}"#))
 }
 
-impl From<axum::extract::rejection::BytesRejection> for Failure {
+impl From<axum::extract::rejection::BytesRejection> for HttpFailure {
     fn from(why: axum::extract::rejection::BytesRejection) -> Self {
         unread(why.status(), "The body ended early")
     }
 }
 
-impl From<axum::extract::multipart::MultipartError> for Failure {
+impl From<axum::extract::multipart::MultipartError> for HttpFailure {
     fn from(why: axum::extract::multipart::MultipartError) -> Self {
         unread(why.status(), "The form cannot be read: it breaks off, or is not what its Content-Type says")
     }
 }
 
 /// The error for a body that was not read to its end.
-fn unread(status: StatusCode, otherwise: &str) -> Failure {
-    Failure(Arc::new(match status {
+fn unread(status: StatusCode, otherwise: &str) -> HttpFailure {
+    HttpFailure(Arc::new(match status {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!(
             "The body is too long; at most {LONGEST_BODY} bytes are taken, of a login {LONGEST_LOGIN}"
         )),

@@ -13,18 +13,18 @@ const SOON: u64 = 5;
 
 /// A failure on its way out: a response without a body, carrying the error for the envelope.
 #[derive(Clone, Debug)]
-pub struct Failure(pub Arc<Error>);
+pub struct HttpFailure(pub Arc<Error>);
 
 /// The result of a handler.
-pub type Result<T> = std::result::Result<T, Failure>;
+pub type Result<T> = std::result::Result<T, HttpFailure>;
 
-impl<E: Into<Error>> From<E> for Failure {
+impl<E: Into<Error>> From<E> for HttpFailure {
     fn from(why: E) -> Self {
-        Failure(Arc::new(why.into()))
+        HttpFailure(Arc::new(why.into()))
     }
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for HttpFailure {
     fn into_response(self) -> Response {
         let mut response = status_of(&self.0).into_response();
         match &*self.0 {

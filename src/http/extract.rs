@@ -6,17 +6,17 @@ use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::error::Failure;
+use super::error::HttpFailure;
 use super::proxied::client_address;
 use crate::app::{App, Error, RequestCaller, UserSession};
 
 /// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is ignored. Unknown keys are
 /// ignored, missing ones are empty.
-pub struct AnyCase(Map<String, Value>);
+pub struct CaseInsensitiveJson(Map<String, Value>);
 
-impl AnyCase {
+impl CaseInsensitiveJson {
     /// A text; empty if missing or null.
-    pub fn text(&self, key: &str) -> Result<String, Failure> {
+    pub fn text(&self, key: &str) -> Result<String, HttpFailure> {
         // The last of several keys wins, as in the old service.
         match self.0.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
             None | Some((_, Value::Null)) => Ok(String::new()),
@@ -39,10 +39,10 @@ fn kept(key: String, value: Value) -> Option<(String, Value)> {
     is_known.then_some((key, value))
 }
 
-impl<S: Send + Sync> FromRequest<S> for AnyCase {
-    type Rejection = Failure;
+impl<S: Send + Sync> FromRequest<S> for CaseInsensitiveJson {
+    type Rejection = HttpFailure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpFailure> {
         match parse_json(&Bytes::from_request(request, state).await?)? {
             // A megabyte of other values would take several in memory while the password is checked.
             Value::Object(object) => Ok(Self(object.into_iter().filter_map(|(key, value)| kept(key, value)).collect())),
@@ -52,27 +52,27 @@ impl<S: Send + Sync> FromRequest<S> for AnyCase {
 }
 
 /// A JSON object of the native interface: typed, unknown keys are refused.
-pub struct Json<T>(pub T);
+pub struct JsonBody<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
-    type Rejection = Failure;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = HttpFailure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, HttpFailure> {
         read_json(&Bytes::from_request(request, state).await?)
     }
 }
 
 /// `None` for an empty body.
-impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
-    type Rejection = Failure;
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = HttpFailure;
 
-    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Failure> {
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, HttpFailure> {
         let body = Bytes::from_request(request, state).await?;
         if body.is_empty() { Ok(None) } else { read_json(&body).map(Some) }
     }
 }
 
-fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>, Failure> {
+fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<JsonBody<T>, HttpFailure> {
     let body = parse_json(body)?;
     if has_nul(&body) {
         return Err(Error::Unprocessable("the body contains a NUL character".to_owned()).into());
@@ -81,7 +81,7 @@ fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<Json<T>, Failure> {
     if !body.is_object() {
         return Err(not_an_object());
     }
-    serde_json::from_value(body).map(Json).map_err(|why| unreadable(&why))
+    serde_json::from_value(body).map(JsonBody).map_err(|why| unreadable(&why))
 }
 
 /// Whether any text contains NUL, which PostgreSQL cannot store.
@@ -94,15 +94,15 @@ fn has_nul(value: &Value) -> bool {
     }
 }
 
-fn not_an_object() -> Failure {
+fn not_an_object() -> HttpFailure {
     Error::Unprocessable("the body must be a JSON object".to_owned()).into()
 }
 
-fn parse_json(bytes: &[u8]) -> Result<Value, Failure> {
+fn parse_json(bytes: &[u8]) -> Result<Value, HttpFailure> {
     serde_json::from_slice(bytes).map_err(|why| unreadable(&why))
 }
 
-fn unreadable(why: &serde_json::Error) -> Failure {
+fn unreadable(why: &serde_json::Error) -> HttpFailure {
     // Go's message for a truncated body; scripts match it.
     let text = if why.is_eof() {
         "unexpected end of JSON input".to_owned()
@@ -113,17 +113,17 @@ fn unreadable(why: &serde_json::Error) -> Failure {
 }
 
 /// Parses an id in a path.
-pub fn id(text: &str) -> Result<i64, Failure> {
+pub fn id(text: &str) -> Result<i64, HttpFailure> {
     text.parse().map_err(|_| Error::Invalid("Invalid ID".to_owned()).into())
 }
 
 /// The parameters of a path.
-pub struct Path<T>(pub T);
+pub struct PathParameters<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
-    type Rejection = Failure;
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParameters<T> {
+    type Rejection = HttpFailure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpFailure> {
         match <axum::extract::Path<T> as FromRequestParts<S>>::from_request_parts(parts, state).await {
             Ok(axum::extract::Path(parameters)) => Ok(Self(parameters)),
             Err(_) => Err(Error::Invalid("This address cannot be read: it is not UTF-8".to_owned()).into()),
@@ -132,7 +132,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
 }
 
 /// Query parameters of the native interface: at most [`MOST_PARAMETERS`], each of at most [`LONGEST_PARAMETER`] bytes.
-pub struct Query<T>(pub T);
+pub struct QueryParameters<T>(pub T);
 
 /// Longest value of a query parameter, in bytes.
 const LONGEST_PARAMETER: usize = 4096;
@@ -147,7 +147,7 @@ pub const MOST_WORDS: usize = 32;
 ///
 /// # Errors
 /// [`Error::Invalid`] for more than [`MOST_WORDS`].
-pub fn words<'a>(name: &str, list: &'a str) -> Result<Vec<&'a str>, Failure> {
+pub fn words<'a>(name: &str, list: &'a str) -> Result<Vec<&'a str>, HttpFailure> {
     let words: Vec<&str> =
         list.split(',').map(str::trim).filter(|word| !word.is_empty()).take(MOST_WORDS + 1).collect();
     if words.len() > MOST_WORDS {
@@ -171,10 +171,10 @@ fn check_parameters(query: &str) -> Result<(), Error> {
     Ok(())
 }
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
-    type Rejection = Failure;
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParameters<T> {
+    type Rejection = HttpFailure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpFailure> {
         check_parameters(parts.uri.query().unwrap_or_default())?;
         match axum::extract::Query::from_request_parts(parts, state).await {
             Ok(axum::extract::Query(parameters)) => Ok(Self(parameters)),
@@ -189,9 +189,9 @@ pub(super) struct UnknownSession(pub(super) String);
 
 /// The session, if there is one. An error while that is unknown.
 impl<S: Send + Sync> OptionalFromRequestParts<S> for UserSession {
-    type Rejection = Failure;
+    type Rejection = HttpFailure;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Option<Self>, HttpFailure> {
         if let Some(UnknownSession(why)) = parts.extensions.get() {
             return Err(Error::StoreAway(why.clone()).into());
         }
@@ -201,18 +201,18 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for UserSession {
 
 /// The session, on routes that require one.
 impl<S: Send + Sync> FromRequestParts<S> for UserSession {
-    type Rejection = Failure;
+    type Rejection = HttpFailure;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, HttpFailure> {
         let known = parts.extensions.get::<UserSession>().cloned();
         known.ok_or_else(|| Error::Unauthenticated("Missing authorization token").into())
     }
 }
 
 impl FromRequestParts<App> for RequestCaller {
-    type Rejection = Failure;
+    type Rejection = HttpFailure;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpFailure> {
         let address = client_address(&parts.headers, &parts.extensions, app.settings().http.trust_forwarded_for);
         Ok(Self::new(parts.extensions.get().cloned(), address))
     }

@@ -20,7 +20,7 @@ const ATTRIBUTE: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'
 const PIECE: usize = 64 * 1024;
 
 /// A file to serve.
-pub(super) struct Served<'a> {
+pub(super) struct ServedFile<'a> {
     pub path: &'a Path,
     pub media_type: &'a str,
     /// The ETag without quotes; `None` for a file that may grow.
@@ -33,7 +33,7 @@ pub(super) struct Served<'a> {
 ///
 /// # Errors
 /// [`Error::NotFound`] if it does not exist.
-pub(super) async fn serve(served: Served<'_>, asked: &HeaderMap) -> Result<Response> {
+pub(super) async fn serve(served: ServedFile<'_>, asked: &HeaderMap) -> Result<Response> {
     let gone = || Error::NotFound("The file is gone".to_owned());
     let mut file = File::open(served.path).await.map_err(|_| gone())?;
     let size = file.metadata().await.map_err(|_| gone())?.len();
@@ -52,9 +52,9 @@ pub(super) async fn serve(served: Served<'_>, asked: &HeaderMap) -> Result<Respo
         headers.insert(header::CONTENT_DISPOSITION, disposition(name));
     }
     let range = match asked_range(asked, tag.as_deref(), size) {
-        Asked::Whole => None,
-        Asked::Part(first, last) => Some((first, last)),
-        Asked::Nothing => {
+        RequestedRange::Whole => None,
+        RequestedRange::Part(first, last) => Some((first, last)),
+        RequestedRange::Nothing => {
             headers.insert(header::CONTENT_RANGE, number(&format!("bytes */{size}")));
             headers.remove(header::CONTENT_TYPE);
             headers.remove(header::CONTENT_DISPOSITION);
@@ -91,7 +91,7 @@ fn is_known(asked: &HeaderMap, tag: &str) -> bool {
 
 /// The requested part of a file.
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
+enum RequestedRange {
     Whole,
     /// First and last byte.
     Part(u64, u64),
@@ -101,31 +101,31 @@ enum Asked {
 
 /// Evaluates `Range` and `If-Range`. Other units, and several ranges at once, are ignored, as RFC 9110 allows: the
 /// whole file is sent.
-fn asked_range(asked: &HeaderMap, tag: Option<&str>, size: u64) -> Asked {
+fn asked_range(asked: &HeaderMap, tag: Option<&str>, size: u64) -> RequestedRange {
     let text = |name| asked.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if text(header::IF_RANGE).is_some_and(|condition| Some(condition) != tag) {
-        return Asked::Whole;
+        return RequestedRange::Whole;
     }
     let Some((first, last)) = text(header::RANGE)
         .and_then(|range| range.strip_prefix("bytes="))
         .filter(|range| !range.contains(','))
         .and_then(|range| range.trim().split_once('-'))
     else {
-        return Asked::Whole;
+        return RequestedRange::Whole;
     };
     let digits = |text: &str| if text.is_empty() { Ok(None) } else { text.parse::<u64>().map(Some) };
     match (digits(first), digits(last)) {
-        (Ok(None), Ok(Some(0))) => Asked::Nothing,
-        (Ok(None), Ok(Some(_))) if size == 0 => Asked::Nothing,
-        (Ok(None), Ok(Some(most))) => Asked::Part(size.saturating_sub(most), size - 1),
+        (Ok(None), Ok(Some(0))) => RequestedRange::Nothing,
+        (Ok(None), Ok(Some(_))) if size == 0 => RequestedRange::Nothing,
+        (Ok(None), Ok(Some(most))) => RequestedRange::Part(size.saturating_sub(most), size - 1),
         (Ok(Some(first)), Ok(last)) if last.is_none_or(|last| first <= last) => {
             if first >= size {
-                Asked::Nothing
+                RequestedRange::Nothing
             } else {
-                Asked::Part(first, last.unwrap_or(size).min(size - 1))
+                RequestedRange::Part(first, last.unwrap_or(size).min(size - 1))
             }
         }
-        _ => Asked::Whole,
+        _ => RequestedRange::Whole,
     }
 }
 
@@ -141,7 +141,7 @@ fn disposition(name: &str) -> HeaderValue {
 mod tests {
     use super::*;
 
-    fn range(range: &str, size: u64) -> Asked {
+    fn range(range: &str, size: u64) -> RequestedRange {
         let headers = HeaderMap::from_iter([(header::RANGE, range.parse().expect("a header"))]);
         asked_range(&headers, Some("\"a\""), size)
     }
@@ -149,28 +149,28 @@ mod tests {
     #[test]
     fn ranges_are_read_as_rfc_9110_has_them() {
         for (text, size, expected) in [
-            ("bytes=0-4", 10, Asked::Part(0, 4)),
-            ("bytes=4-", 10, Asked::Part(4, 9)),
-            ("bytes=4-99", 10, Asked::Part(4, 9)),
-            ("bytes=-3", 10, Asked::Part(7, 9)),
-            ("bytes=-99", 10, Asked::Part(0, 9)),
-            ("bytes=10-", 10, Asked::Nothing),
-            ("bytes=-0", 10, Asked::Nothing),
-            ("bytes=0-", 0, Asked::Nothing),
-            ("bytes=-1", 0, Asked::Nothing),
-            ("bytes=5-4", 10, Asked::Whole),
-            ("bytes=a-b", 10, Asked::Whole),
-            ("bytes=-", 10, Asked::Whole),
-            ("bytes=0-1,3-4", 10, Asked::Whole),
-            ("lines=0-1", 10, Asked::Whole),
-            ("bytes=0-99999999999999999999999", 10, Asked::Whole),
+            ("bytes=0-4", 10, RequestedRange::Part(0, 4)),
+            ("bytes=4-", 10, RequestedRange::Part(4, 9)),
+            ("bytes=4-99", 10, RequestedRange::Part(4, 9)),
+            ("bytes=-3", 10, RequestedRange::Part(7, 9)),
+            ("bytes=-99", 10, RequestedRange::Part(0, 9)),
+            ("bytes=10-", 10, RequestedRange::Nothing),
+            ("bytes=-0", 10, RequestedRange::Nothing),
+            ("bytes=0-", 0, RequestedRange::Nothing),
+            ("bytes=-1", 0, RequestedRange::Nothing),
+            ("bytes=5-4", 10, RequestedRange::Whole),
+            ("bytes=a-b", 10, RequestedRange::Whole),
+            ("bytes=-", 10, RequestedRange::Whole),
+            ("bytes=0-1,3-4", 10, RequestedRange::Whole),
+            ("lines=0-1", 10, RequestedRange::Whole),
+            ("bytes=0-99999999999999999999999", 10, RequestedRange::Whole),
         ] {
             assert_eq!(range(text, size), expected, "{text} of {size}");
         }
         let mut headers = HeaderMap::from_iter([(header::RANGE, "bytes=0-4".parse().expect("a header"))]);
         headers.insert(header::IF_RANGE, "\"b\"".parse().expect("a header"));
-        assert_eq!(asked_range(&headers, Some("\"a\""), 10), Asked::Whole);
-        assert_eq!(asked_range(&headers, Some("\"b\""), 10), Asked::Part(0, 4));
+        assert_eq!(asked_range(&headers, Some("\"a\""), 10), RequestedRange::Whole);
+        assert_eq!(asked_range(&headers, Some("\"b\""), 10), RequestedRange::Part(0, 4));
     }
 
     #[test]

@@ -7,25 +7,25 @@ use axum::extract::rejection::BytesRejection;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
-use super::error::{Failure, Result};
-use super::extract::Path;
-use super::routes::{Access, Routes};
+use super::error::{HttpFailure, Result};
+use super::extract::PathParameters;
+use super::routes::{RouteAccess, RouteTable};
 use crate::app::{App, Error, HookNotification, LONGEST_NOTIFICATION};
 
-pub(super) fn add(routes: Routes) -> Routes {
+pub(super) fn add(routes: RouteTable) -> RouteTable {
     // The token in the path is the credential.
-    routes.add_capped(Method::POST, "/hooks/{token}", Access::Anyone, receive, LONGEST_NOTIFICATION)
+    routes.add_capped(Method::POST, "/hooks/{token}", RouteAccess::Anyone, receive, LONGEST_NOTIFICATION)
 }
 
 #[derive(Serialize)]
-struct TakenView {
+struct AcceptedNotificationView {
     /// Repositories that will be listed again; empty if the notification concerns none of ours.
     repositories: Vec<String>,
 }
 
 async fn receive(
     State(app): State<App>,
-    Path(token): Path<String>,
+    PathParameters(token): PathParameters<String>,
     headers: HeaderMap,
     body: std::result::Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<impl Serialize>)> {
@@ -33,11 +33,11 @@ async fn receive(
         StatusCode::PAYLOAD_TOO_LARGE => {
             Error::TooLarge(format!("The notification is longer than {LONGEST_NOTIFICATION} bytes")).into()
         }
-        _ => Failure::from(why),
+        _ => HttpFailure::from(why),
     })?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let notification =
         HookNotification { body: &body, cloud_event: header("ce-type"), signature: header("x-hub-signature-256") };
     let repositories = app.hook_receive(&token, notification).await?;
-    Ok((StatusCode::ACCEPTED, Json(TakenView { repositories })))
+    Ok((StatusCode::ACCEPTED, Json(AcceptedNotificationView { repositories })))
 }

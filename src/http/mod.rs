@@ -2,27 +2,27 @@
 
 mod admission;
 pub mod api;
+mod connection_watch;
 mod connections;
 mod envelope;
 mod error;
 mod extract;
 mod file;
-mod holder;
 mod hooks;
-mod line;
 mod operations;
+mod path_spelling;
 mod proxied;
+mod quota_holder;
 mod routes;
 mod schemas;
 mod serve;
-mod spelling;
 mod stream;
 mod unread_body;
-mod watch;
+mod watched_socket;
 
 pub use connections::too_few_handles;
-pub use routes::{Access, Route, Routes, routes};
-pub use serve::{Limits, serve};
+pub use routes::{RouteAccess, RouteEntry, RouteTable, routes};
+pub use serve::{ListenerLimits, serve};
 
 /// The OpenAPI document, served at `/openapi.yaml`.
 pub const OPENAPI: &str = include_str!("../../openapi.yaml");

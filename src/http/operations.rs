@@ -6,17 +6,17 @@ use axum::response::IntoResponse;
 use http::{Method, header};
 
 use super::error::Result;
-use super::routes::{Access, Routes};
-use super::stream::Places;
+use super::routes::{RouteAccess, RouteTable};
+use super::stream::StreamSlots;
 use crate::app::{App, Error};
 use crate::telemetry;
 
-pub(super) fn add(routes: Routes) -> Routes {
+pub(super) fn add(routes: RouteTable) -> RouteTable {
     routes
-        .add(Method::GET, "/healthz", Access::Anyone, healthz)
-        .add(Method::GET, "/readyz", Access::Anyone, readyz)
-        .add(Method::GET, "/metrics", Access::Anyone, metrics)
-        .add(Method::GET, "/openapi.yaml", Access::Anyone, openapi)
+        .add(Method::GET, "/healthz", RouteAccess::Anyone, healthz)
+        .add(Method::GET, "/readyz", RouteAccess::Anyone, readyz)
+        .add(Method::GET, "/metrics", RouteAccess::Anyone, metrics)
+        .add(Method::GET, "/openapi.yaml", RouteAccess::Anyone, openapi)
 }
 
 /// Liveness: the process answers.
@@ -30,7 +30,7 @@ async fn readyz(State(app): State<App>) -> Result<&'static str> {
     Ok("ready\n")
 }
 
-async fn metrics(State(app): State<App>, Extension(places): Extension<Places>) -> impl IntoResponse {
+async fn metrics(State(app): State<App>, Extension(places): Extension<StreamSlots>) -> impl IntoResponse {
     app.describe_metrics().await;
     ::metrics::gauge!("silo_streams_open").set(places.taken() as f64);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics().render())

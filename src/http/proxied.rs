@@ -9,7 +9,7 @@ use http::uri::Authority;
 use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::error::Failure;
+use super::error::HttpFailure;
 use crate::app::App;
 
 /// The URL by which clients reach this server, without a trailing slash: the configured one, else the one of this
@@ -17,9 +17,9 @@ use crate::app::App;
 pub struct PublicUrl(pub String);
 
 impl FromRequestParts<App> for PublicUrl {
-    type Rejection = Failure;
+    type Rejection = HttpFailure;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpFailure> {
         let settings = &app.settings().http;
         if !settings.public_url.is_empty() {
             return Ok(Self(settings.public_url.trim_end_matches('/').to_owned()));

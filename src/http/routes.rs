@@ -13,19 +13,19 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{HeaderValue, Method, header};
 
-use super::admission::Admission;
-use super::error::Failure;
+use super::admission::BodyAdmission;
+use super::error::HttpFailure;
 use super::extract::UnknownSession;
-use super::holder::Holder;
-use super::serve::Spare;
-use super::stream::{Places, until_over};
+use super::quota_holder::QuotaHolder;
+use super::serve::SpareConnection;
+use super::stream::{StreamSlots, until_over};
 use super::{api, envelope, hooks, operations, schemas};
 use crate::app::{App, Error, UserSession};
 use crate::catalog::UserRole;
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum RouteAccess {
     Anyone,
     /// Any user with a valid token.
     User,
@@ -36,32 +36,32 @@ pub enum Access {
 
 /// One entry of the table. `path` is in OpenAPI's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
+pub struct RouteEntry {
     pub method: Method,
     pub path: &'static str,
-    pub access: Access,
+    pub access: RouteAccess,
 }
 
 /// The router under construction, and its table.
-pub struct Routes {
+pub struct RouteTable {
     app: App,
     router: Router<App>,
-    table: Vec<Route>,
+    table: Vec<RouteEntry>,
     /// Paths whose requests have the time limit of streamed bodies.
     streamed: Vec<&'static str>,
-    admission: Arc<Admission>,
+    admission: Arc<BodyAdmission>,
 }
 
 /// All routes.
-pub fn routes(app: App) -> Routes {
-    let admission = Arc::new(Admission::new(app.settings().http.body_mib));
-    let routes = Routes { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission };
+pub fn routes(app: App) -> RouteTable {
+    let admission = Arc::new(BodyAdmission::new(app.settings().http.body_mib));
+    let routes = RouteTable { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission };
     api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes)))))
 }
 
-impl Routes {
+impl RouteTable {
     /// Adds a route at `path` (in OpenAPI's form; a part written `{*name}` matches slashes, too).
-    pub fn add<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    pub fn add<H, T>(self, method: Method, path: &'static str, access: RouteAccess, handler: H) -> Self
     where
         H: Handler<T, App>,
         T: 'static,
@@ -74,7 +74,7 @@ impl Routes {
         self,
         method: Method,
         path: &'static str,
-        access: Access,
+        access: RouteAccess,
         handler: H,
         longest: usize,
     ) -> Self
@@ -87,7 +87,7 @@ impl Routes {
     }
 
     /// The same for bodies that are read as they arrive: the handler limits their size and time.
-    pub fn add_streamed<H, T>(self, method: Method, path: &'static str, access: Access, handler: H) -> Self
+    pub fn add_streamed<H, T>(self, method: Method, path: &'static str, access: RouteAccess, handler: H) -> Self
     where
         H: Handler<T, App>,
         T: 'static,
@@ -102,12 +102,12 @@ impl Routes {
         mut self,
         method: Method,
         path: &'static str,
-        access: Access,
+        access: RouteAccess,
         is_streamed: bool,
         served: impl FnOnce(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
         let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
-        let guard = Arc::new(Guard {
+        let guard = Arc::new(RouteGuard {
             app: self.app.clone(),
             admission: Arc::clone(&self.admission),
             access,
@@ -119,12 +119,12 @@ impl Routes {
             async move { Ok::<_, Infallible>(guarded(&guard, request, next).await) }
         });
         self.router = self.router.route(path, served(filter).layer(guard));
-        self.table.push(Route { method, path, access });
+        self.table.push(RouteEntry { method, path, access });
         self
     }
 
     /// The table.
-    pub fn table(&self) -> &[Route] {
+    pub fn table(&self) -> &[RouteEntry] {
         &self.table
     }
 
@@ -132,16 +132,16 @@ impl Routes {
     pub fn into_router(self) -> Router {
         let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
         let http = &self.app.settings().http;
-        let places = Places::new(http.streams, http.streams_per_client);
+        let places = StreamSlots::new(http.streams, http.streams_per_client);
         envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app, self.streamed)
     }
 }
 
 /// The checks before the handler of a route.
-struct Guard {
+struct RouteGuard {
     app: App,
-    admission: Arc<Admission>,
-    access: Access,
+    admission: Arc<BodyAdmission>,
+    access: RouteAccess,
     /// The handler reads the body as it arrives, and acquires memory for what it keeps of it.
     is_streamed: bool,
     takes_ticket: bool,
@@ -170,10 +170,10 @@ fn take_ticket(request: &mut Request) -> Option<String> {
 }
 
 /// Checks access and adds the cache headers that follow from it.
-async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
-    let is_open = guard.access == Access::Anyone && request.method().is_safe();
+async fn guarded(guard: &RouteGuard, request: Request, next: Next) -> Response {
+    let is_open = guard.access == RouteAccess::Anyone && request.method().is_safe();
     let is_known = request.headers().contains_key(header::AUTHORIZATION);
-    let mut response = admitted(guard, request, next).await;
+    let mut response = check_access(guard, request, next).await;
     // Replies to one user, and replies with a token or a new secret, must not be cached.
     let no_store = HeaderValue::from_static("no-store");
     if !is_open {
@@ -186,12 +186,13 @@ async fn guarded(guard: &Guard, request: Request, next: Next) -> Response {
 
 /// Checks access before the body is read, so that a stranger learns nothing from errors in a body. The session, if any,
 /// is passed on as an extension.
-async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
-    let Guard { app, access, .. } = guard;
+async fn check_access(guard: &RouteGuard, mut request: Request, next: Next) -> Response {
+    let RouteGuard { app, access, .. } = guard;
     let ticket = if guard.takes_ticket { take_ticket(&mut request) } else { None };
     let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
     // Routes that are the same to everybody need no database; only on spare connections the session matters.
-    let is_same = SAME_TO_ALL.contains(&request.uri().path()) && request.extensions().get::<Spare>().is_none();
+    let is_same =
+        SAME_TO_ALL.contains(&request.uri().path()) && request.extensions().get::<SpareConnection>().is_none();
     let authenticated = match (header, ticket) {
         _ if is_same => Err(Error::Unauthenticated("")),
         (None, Some(ticket)) => app.authenticate_ticket(&ticket).await,
@@ -202,23 +203,23 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
         tracing::Span::current().record("user", session.user.username.as_str());
     }
     match (*access, authenticated) {
-        (Access::Admin, Ok(session)) if session.user.role != UserRole::Admin => {
-            return Failure::from(session.refused(UserRole::Admin)).into_response();
+        (RouteAccess::Admin, Ok(session)) if session.user.role != UserRole::Admin => {
+            return HttpFailure::from(session.refused(UserRole::Admin)).into_response();
         }
-        (Access::Runner, Ok(session)) if session.user.role == UserRole::User => {
-            return Failure::from(session.refused(UserRole::Runner)).into_response();
+        (RouteAccess::Runner, Ok(session)) if session.user.role == UserRole::User => {
+            return HttpFailure::from(session.refused(UserRole::Runner)).into_response();
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
-        (Access::Anyone, Err(Error::Unauthenticated(_))) => {}
+        (RouteAccess::Anyone, Err(Error::Unauthenticated(_))) => {}
         // Only handlers that need the session fail.
-        (Access::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
-        (_, Err(why)) => return Failure::from(why).into_response(),
+        (RouteAccess::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
+        (_, Err(why)) => return HttpFailure::from(why).into_response(),
     }
     let session = request.extensions().get::<UserSession>().cloned();
     let is_admin = session.as_ref().is_some_and(|session| session.user.role == UserRole::Admin);
-    if request.extensions().get::<Spare>().is_some() && !is_admin && !PROBES.contains(&request.uri().path()) {
+    if request.extensions().get::<SpareConnection>().is_some() && !is_admin && !PROBES.contains(&request.uri().path()) {
         let full = "All connections are taken; try again later".to_owned();
-        return Failure::from(Error::Unavailable(full)).into_response();
+        return HttpFailure::from(Error::Unavailable(full)).into_response();
     }
     let response = read(guard, request, next).await;
     match session {
@@ -228,19 +229,19 @@ async fn admitted(guard: &Guard, mut request: Request, next: Next) -> Response {
 }
 
 /// Runs the handler, with memory for the body.
-async fn read(guard: &Guard, request: Request, next: Next) -> Response {
+async fn read(guard: &RouteGuard, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
-    let meter = guard.admission.meter(Holder::of(&mut parts, &guard.app).await);
+    let meter = guard.admission.meter(QuotaHolder::of(&mut parts, &guard.app).await);
     parts.extensions.insert(Arc::clone(&meter));
     let request = Request::from_parts(parts, body);
     let response = next.run(if guard.is_streamed { request } else { meter.read(request) }).await;
     meter.refusal().map_or(response, IntoResponse::into_response)
 }
 
-async fn not_found() -> Failure {
+async fn not_found() -> HttpFailure {
     Error::NotFound("There is nothing at this address; GET / lists what there is".to_owned()).into()
 }
 
-async fn method_not_allowed() -> Failure {
+async fn method_not_allowed() -> HttpFailure {
     Error::MethodNotAllowed.into()
 }

@@ -5,17 +5,17 @@ use axum::response::IntoResponse;
 use http::{Method, header};
 use serde::Serialize;
 
-use super::routes::{Access, Routes};
+use super::routes::{RouteAccess, RouteTable};
 use crate::seed::spec::{PublishedSchema, json_schema};
 
 /// A released version of the standard does not change; our descriptions in it may.
 const CACHE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=3600");
 
-pub(super) fn add(routes: Routes) -> Routes {
+pub(super) fn add(routes: RouteTable) -> RouteTable {
     PublishedSchema::ALL.into_iter().fold(
-        routes.add(Method::GET, "/schemas", Access::Anyone, list),
+        routes.add(Method::GET, "/schemas", RouteAccess::Anyone, list),
         |routes, document| {
-            routes.add(Method::GET, path(document), Access::Anyone, move || async move { schema(document) })
+            routes.add(Method::GET, path(document), RouteAccess::Anyone, move || async move { schema(document) })
         },
     )
 }
@@ -29,13 +29,13 @@ fn path(document: PublishedSchema) -> &'static str {
 
 /// A schema in the list. Its URL has no host: a proxy may have another name, or add a prefix.
 #[derive(Serialize)]
-struct Entry {
+struct SchemaEntry {
     title: &'static str,
     url: &'static str,
 }
 
 async fn list() -> impl IntoResponse {
-    let entries = PublishedSchema::ALL.map(|document| Entry { title: document.title(), url: path(document) });
+    let entries = PublishedSchema::ALL.map(|document| SchemaEntry { title: document.title(), url: path(document) });
     ([CACHE], Json(entries))
 }
 

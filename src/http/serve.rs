@@ -16,10 +16,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::connections::{Bounds, Connections, Place, raise_handle_limit};
-use super::line::Line;
-use super::stream::Stopping;
-use super::watch::{Fate, Patience};
+use super::connection_watch::{ConnectionStatus, ConnectionTimeouts};
+use super::connections::{ConnectionBounds, ConnectionSlot, ConnectionTable, raise_handle_limit};
+use super::stream::ShutdownSignal;
+use super::watched_socket::WatchedSocket;
 use crate::app::App;
 
 /// How long an HTTP/2 peer may take to answer a ping.
@@ -43,12 +43,12 @@ const UNSENT: u32 = 128 * 1024;
 
 /// Limits and timeouts of the listener.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    bounds: Bounds,
-    patience: Patience,
+pub struct ListenerLimits {
+    bounds: ConnectionBounds,
+    patience: ConnectionTimeouts,
 }
 
-impl Limits {
+impl ListenerLimits {
     /// The configured limits, as far as the process's file handles allow: raises their limit first.
     pub fn new(app: &App) -> Self {
         let settings = &app.settings().http;
@@ -59,28 +59,37 @@ impl Limits {
         };
         let seconds = |count: u32| Duration::from_secs(u64::from(count));
         Self {
-            bounds: Bounds::new(settings.connections, per_address, raise_handle_limit()),
-            patience: Patience { idle: seconds(settings.idle_seconds), stalled: seconds(settings.stalled_seconds) },
+            bounds: ConnectionBounds::new(settings.connections, per_address, raise_handle_limit()),
+            patience: ConnectionTimeouts {
+                idle: seconds(settings.idle_seconds),
+                stalled: seconds(settings.stalled_seconds),
+            },
         }
     }
 }
 
 /// Marks requests on a spare connection: in the extensions of the request.
 #[derive(Clone, Copy)]
-pub(super) struct Spare;
+pub(super) struct SpareConnection;
 
 /// State shared by all connections.
-struct Server {
+struct ConnectionServer {
     http: Builder<TokioExecutor>,
     router: Router,
-    patience: Patience,
+    patience: ConnectionTimeouts,
     stop: CancellationToken,
 }
 
 /// Serves until `stop`; then running requests have `grace` to finish.
-pub async fn serve(router: Router, listener: TcpListener, limits: Limits, stop: CancellationToken, grace: Duration) {
-    let connections = Connections::new(limits.bounds);
-    let server = Arc::new(Server { http: builder(), router, patience: limits.patience, stop: stop.clone() });
+pub async fn serve(
+    router: Router,
+    listener: TcpListener,
+    limits: ListenerLimits,
+    stop: CancellationToken,
+    grace: Duration,
+) {
+    let connections = ConnectionTable::new(limits.bounds);
+    let server = Arc::new(ConnectionServer { http: builder(), router, patience: limits.patience, stop: stop.clone() });
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -123,8 +132,8 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-impl Server {
-    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: Place) {
+impl ConnectionServer {
+    async fn connection(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, place: ConnectionSlot) {
         // Small replies must not wait for more data.
         _ = stream.set_nodelay(true);
         _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
@@ -132,7 +141,7 @@ impl Server {
         if place.is_spare {
             patience.idle = patience.idle.min(SPARE_IDLE);
         }
-        let io = TokioIo::new(Line::new(stream, Arc::clone(&place.watch)));
+        let io = TokioIo::new(WatchedSocket::new(stream, Arc::clone(&place.watch)));
         let service = hyper::service::service_fn(|request| self.answer(request, peer, &place));
         let mut connection = pin!(self.http.serve_connection(io, service));
         let mut looks = tokio::time::interval(patience.period());
@@ -150,10 +159,10 @@ impl Server {
                     connection.as_mut().graceful_shutdown();
                 }
                 () = place.close.cancelled() => break,
-                _ = looks.tick() => match place.watch.fate(patience) {
-                    Fate::GoesOn => {}
-                    Fate::Idle => break,
-                    Fate::Stalled => {
+                _ = looks.tick() => match place.watch.check_timeouts(patience) {
+                    ConnectionStatus::GoesOn => {}
+                    ConnectionStatus::Idle => break,
+                    ConnectionStatus::Stalled => {
                         tracing::debug!(%peer, "a connection is cut off: nothing is taken of its replies");
                         return;
                     }
@@ -168,14 +177,14 @@ impl Server {
         &self,
         mut request: http::Request<Incoming>,
         peer: SocketAddr,
-        place: &Place,
+        place: &ConnectionSlot,
     ) -> impl Future<Output = Result<axum::response::Response, Infallible>> + use<> {
         let under_way = place.watch.begin();
         let is_last = place.is_spare && request.version() < http::Version::HTTP_2;
         request.extensions_mut().insert(peer);
-        request.extensions_mut().insert(Stopping(self.stop.clone()));
+        request.extensions_mut().insert(ShutdownSignal(self.stop.clone()));
         if place.is_spare {
-            request.extensions_mut().insert(Spare);
+            request.extensions_mut().insert(SpareConnection);
         }
         let replied = self.router.clone().oneshot(request);
         async move {

@@ -17,26 +17,26 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use hyper::body::Body as _;
 use tokio_util::sync::CancellationToken;
 
-use super::error::{Failure, Result};
-use super::holder::Holder;
+use super::error::{HttpFailure, Result};
+use super::quota_holder::QuotaHolder;
 use crate::app::{App, Error, UserSession};
 
 /// The places for streams, in the extensions of every request.
 #[derive(Clone)]
-pub(super) struct Places {
+pub(super) struct StreamSlots {
     most: usize,
     /// Most streams of one client.
     each: usize,
-    taken: Arc<Mutex<HashMap<Holder, usize>>>,
+    taken: Arc<Mutex<HashMap<QuotaHolder, usize>>>,
 }
 
 /// A place that is taken, until it is dropped.
-struct Place {
-    places: Places,
-    holder: Holder,
+struct StreamSlot {
+    places: StreamSlots,
+    holder: QuotaHolder,
 }
 
-impl Places {
+impl StreamSlots {
     pub(super) fn new(most: usize, each: usize) -> Self {
         Self { most, each, taken: Arc::default() }
     }
@@ -46,7 +46,7 @@ impl Places {
         self.counts().values().sum()
     }
 
-    fn take(&self, holder: Holder) -> std::result::Result<Place, Error> {
+    fn take(&self, holder: QuotaHolder) -> std::result::Result<StreamSlot, Error> {
         let later = "try again later, or ask now and then without Accept: text/event-stream";
         let mut counts = self.counts();
         if counts.get(&holder).is_some_and(|count| *count >= self.each) {
@@ -63,15 +63,15 @@ impl Places {
             return Err(Error::Unavailable(text));
         }
         *counts.entry(holder.clone()).or_default() += 1;
-        Ok(Place { places: self.clone(), holder })
+        Ok(StreamSlot { places: self.clone(), holder })
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<QuotaHolder, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Place {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         let mut counts = self.places.counts();
         if let Some(count) = counts.get_mut(&self.holder) {
@@ -85,30 +85,30 @@ impl Drop for Place {
 
 /// Cancelled when the service stops; in the extensions of every request on a connection.
 #[derive(Clone)]
-pub(super) struct Stopping(pub(super) CancellationToken);
+pub(super) struct ShutdownSignal(pub(super) CancellationToken);
 
 /// What a handler needs to reply with a stream.
-pub(super) struct Opening {
-    places: Places,
-    holder: Holder,
+pub(super) struct StreamOpener {
+    places: StreamSlots,
+    holder: QuotaHolder,
     stop: CancellationToken,
     heartbeat: Duration,
 }
 
-impl FromRequestParts<App> for Opening {
-    type Rejection = Failure;
+impl FromRequestParts<App> for StreamOpener {
+    type Rejection = HttpFailure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
-        let places = parts.extensions.get::<Places>().cloned();
+        let places = parts.extensions.get::<StreamSlots>().cloned();
         let places = places.ok_or_else(|| Error::Internal("there are no places for streams".to_owned()))?;
-        let stop = parts.extensions.get::<Stopping>().map(|stopping| stopping.0.clone()).unwrap_or_default();
+        let stop = parts.extensions.get::<ShutdownSignal>().map(|stopping| stopping.0.clone()).unwrap_or_default();
         let heartbeat = Duration::from_secs(u64::from(app.settings().http.heartbeat_seconds));
-        let holder = Holder::of(parts, app).await;
+        let holder = QuotaHolder::of(parts, app).await;
         Ok(Self { places, holder, stop, heartbeat })
     }
 }
 
-impl Opening {
+impl StreamOpener {
     /// Replies with these events until they end, the client disconnects, or the service stops.
     ///
     /// # Errors
@@ -181,15 +181,15 @@ pub(super) fn is_wanted(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::holder::stranger;
+    use super::super::quota_holder::stranger;
     use super::*;
     use crate::catalog::UserId;
 
     #[test]
     fn one_client_and_strangers_together_have_their_share() {
-        let places = Places::new(10, 3);
-        let user = |id| Holder::User(UserId(id));
-        let take = |holder: Holder, count: usize| -> Vec<Place> {
+        let places = StreamSlots::new(10, 3);
+        let user = |id| QuotaHolder::User(UserId(id));
+        let take = |holder: QuotaHolder, count: usize| -> Vec<StreamSlot> {
             (0..count).filter_map(|_| places.take(holder.clone()).ok()).collect()
         };
         let strangers = [take(stranger(1), 9), take(stranger(2), 9), take(stranger(3), 9)];

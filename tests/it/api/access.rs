@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use http::Method;
 use serde_json::{Value, json};
-use silo::http::{Access, Route};
+use silo::http::{RouteAccess, RouteEntry};
 
 use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifest, text};
 use crate::support::sse::Piece;
@@ -102,7 +102,7 @@ const RUNNER_PASSWORD: &str = "ritas very own secret";
 /// The scheme of the `Authorization` header that old clients send.
 const WORD: &str = "Token";
 
-async fn ask(client: &Client<'_>, route: &Route) -> Reply {
+async fn ask(client: &Client<'_>, route: &RouteEntry) -> Reply {
     let row = REQUESTS.iter().find(|(method, template, _)| route.method == *method && route.path == *template);
     let (_, _, path) = row.unwrap_or_else(|| panic!("{} {} needs a row in this test", route.method, route.path));
     match (route.method.clone(), route.path) {
@@ -143,13 +143,19 @@ async fn every_route_lets_in_whom_the_table_says() {
         ];
         let access = match (route.method.as_str(), route.path) {
             // Access to this route is configured.
-            ("GET", "/users") => Access::Admin,
+            ("GET", "/users") => RouteAccess::Admin,
             _ => route.access,
         };
-        assert_eq!(passed(&anonymous), access == Access::Anyone, "anonymous {}: {}", anonymous.asked, anonymous.status);
-        let for_users = matches!(access, Access::Anyone | Access::User);
+        assert_eq!(
+            passed(&anonymous),
+            access == RouteAccess::Anyone,
+            "anonymous {}: {}",
+            anonymous.asked,
+            anonymous.status
+        );
+        let for_users = matches!(access, RouteAccess::Anyone | RouteAccess::User);
         assert_eq!(passed(&user), for_users, "user {}: {}", user.asked, user.status);
-        assert_eq!(passed(&runner), access != Access::Admin, "runner {}: {}", runner.asked, runner.status);
+        assert_eq!(passed(&runner), access != RouteAccess::Admin, "runner {}: {}", runner.asked, runner.status);
         assert!(passed(&admin), "admin {}: {}", admin.asked, admin.status);
         if !passed(&anonymous) {
             assert_eq!(anonymous.error(), "Missing authorization token", "{}", anonymous.asked);
@@ -158,7 +164,7 @@ async fn every_route_lets_in_whom_the_table_says() {
             let said = user.error();
             let reason = said.strip_prefix("User does not have permission to perform this action");
             let reason = reason.unwrap_or_else(|| panic!("{}: {said}", user.asked));
-            let needed = if access == Access::Admin { "admin" } else { "runner" };
+            let needed = if access == RouteAccess::Admin { "admin" } else { "runner" };
             let named = format!(": it needs the role {needed}, and uma has the role user");
             // The legacy API keeps the old service's texts.
             assert!(reason == if route.path.starts_with("/api/") { &*named } else { "" }, "{}: {said}", user.asked);
@@ -196,7 +202,7 @@ async fn a_token_that_does_not_work_is_no_token() {
         let client = silo.authorized(&format!("{WORD} {token}"));
         for route in silo.routes() {
             let reply = ask(&client, route).await;
-            let guarded = route.access != Access::Anyone || route.path == "/users";
+            let guarded = route.access != RouteAccess::Anyone || route.path == "/users";
             assert_eq!(passed(&reply), !guarded, "{}: {} with {token}", reply.asked, reply.status);
         }
     }
@@ -262,7 +268,7 @@ async fn what_is_for_one_person_is_kept_by_no_cache() {
         let admin = silo.authorized(&format!("{WORD} {}", silo.login(ADMIN, ADMIN_PASSWORD).await));
         for reply in [ask(&admin, route).await, ask(&silo.anonymous(), route).await] {
             let kept = reply.header("cache-control");
-            let is_open = route.access == Access::Anyone && route.method == Method::GET;
+            let is_open = route.access == RouteAccess::Anyone && route.method == Method::GET;
             assert!(is_open || kept == "no-store", "{}: {kept:?}", reply.asked);
         }
     }
@@ -281,7 +287,7 @@ async fn a_deleted_user_gets_nothing_any_more_while_a_stream_is_open() {
     silo.admin().delete(&format!("/users/delete/{rita_id}")).await.expect(200);
     for route in silo.routes() {
         let reply = ask(&rita, route).await;
-        let guarded = route.access != Access::Anyone || route.path == "/users";
+        let guarded = route.access != RouteAccess::Anyone || route.path == "/users";
         assert_eq!(passed(&reply), !guarded, "{}: {}", reply.asked, reply.status);
     }
     while stream.piece().await != Piece::End {}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use silo::http::Access;
+use silo::http::RouteAccess;
 
 use crate::support::app::TestApp;
 use crate::support::contract::{DOCUMENT, documented, resolve, validate};
@@ -50,11 +50,11 @@ async fn security_is_written_as_the_table_has_it() {
         let operation = &DOCUMENT["paths"][documented(route.path)][route.method.as_str().to_lowercase()];
         let optional =
             operation["security"].as_array().is_none_or(|ways| ways.iter().any(|way| way == &serde_json::json!({})));
-        assert_eq!(optional, route.access == Access::Anyone, "{} {}", route.method, route.path);
+        assert_eq!(optional, route.access == RouteAccess::Anyone, "{} {}", route.method, route.path);
         let statuses = operation["responses"].as_object().expect("responses");
         let says = |status: &str| statuses.contains_key(status);
-        assert!(says("401") || route.access == Access::Anyone, "{} {} tells no 401", route.method, route.path);
-        let is_for_all = matches!(route.access, Access::Anyone | Access::User);
+        assert!(says("401") || route.access == RouteAccess::Anyone, "{} {} tells no 401", route.method, route.path);
+        let is_for_all = matches!(route.access, RouteAccess::Anyone | RouteAccess::User);
         assert!(says("403") || is_for_all, "{} {} tells no 403", route.method, route.path);
     }
 }

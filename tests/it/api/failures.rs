@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use silo::http::Access;
+use silo::http::RouteAccess;
 use sqlx::{Connection as _, Executor as _};
 use tower::ServiceExt as _;
 
@@ -104,8 +104,8 @@ async fn a_handler_that_panics_answers() {
     }
     let silo = TestApp::start().await;
     let router = silo::http::routes(silo.app.clone())
-        .add(Method::GET, "/panics", Access::Anyone, panics)
-        .add(Method::GET, "/api/v1/panics", Access::Anyone, panics)
+        .add(Method::GET, "/panics", RouteAccess::Anyone, panics)
+        .add(Method::GET, "/api/v1/panics", RouteAccess::Anyone, panics)
         .into_router();
     for path in ["/panics", "/api/v1/panics"] {
         let request = Request::get(path).header("host", "silo").body(Body::empty()).expect("a request");
@@ -123,7 +123,8 @@ async fn a_request_that_takes_too_long_is_given_up() {
         std::future::pending().await
     }
     let silo = TestApp::with().set("SILO__HTTP__REQUEST_TIMEOUT_SECONDS", "1").start().await;
-    let router = silo::http::routes(silo.app.clone()).add(Method::GET, "/hangs", Access::Anyone, hangs).into_router();
+    let router =
+        silo::http::routes(silo.app.clone()).add(Method::GET, "/hangs", RouteAccess::Anyone, hangs).into_router();
     let request = Request::get("/hangs").header("host", "silo").body(Body::empty()).expect("a request");
     let response = router.oneshot(request).await.expect("a reply");
     assert_eq!(response.status(), 503);

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use silo::app::{App, NewUser};
 use silo::clock::Clock;
 use silo::config::{ConfigFlags, ServiceSettings};
-use silo::http::Route;
+use silo::http::RouteEntry;
 use silo::seed::LABEL;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -45,7 +45,7 @@ pub struct TestApp {
     pub clock: Clock,
     /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub url: String,
-    routes: Vec<Route>,
+    routes: Vec<RouteEntry>,
     http: reqwest::Client,
     admin: OnceCell<String>,
     user: OnceCell<String>,
@@ -116,7 +116,7 @@ impl Builder {
         let url = format!("http://{}", listener.local_addr().expect("a bound socket has an address"));
         let routes = silo::http::routes(app.clone());
         let table = routes.table().to_vec();
-        let limits = silo::http::Limits::new(&app);
+        let limits = silo::http::ListenerLimits::new(&app);
         let served = silo::http::serve(routes.into_router(), listener, limits, stop.clone(), self.grace);
         let server = tokio::spawn(served);
         TestApp {
@@ -160,7 +160,7 @@ impl TestApp {
     }
 
     /// All routes of the service.
-    pub fn routes(&self) -> &[Route] {
+    pub fn routes(&self) -> &[RouteEntry] {
         &self.routes
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use http::Method;
 use jsonschema::Validator;
 use serde_json::{Value, json};
-use silo::http::Route;
+use silo::http::RouteEntry;
 
 use super::app::Reply;
 
@@ -23,15 +23,15 @@ pub fn documented(path: &str) -> String {
 }
 
 /// Panics if a reply does not conform to the document for its route and status.
-pub fn check(routes: &[Route], method: &Method, path: &str, reply: &Reply) {
+pub fn check(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) {
     if let Err(why) = checked(routes, method, path, reply) {
         panic!("{method} {path} is not answered as openapi.yaml says: {why}\n{} {}", reply.status, reply.text);
     }
 }
 
-fn checked(routes: &[Route], method: &Method, path: &str, reply: &Reply) -> Result<(), String> {
+fn checked(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) -> Result<(), String> {
     let path = path.split(['?', '#']).next().unwrap_or_default();
-    let here: Vec<&Route> = best(routes, path);
+    let here: Vec<&RouteEntry> = best(routes, path);
     if method != Method::OPTIONS && !reply.headers.contains_key("x-request-id") {
         return Err("the header X-Request-Id is missing".to_owned());
     }
@@ -72,8 +72,8 @@ fn is_native(path: &str) -> bool {
 }
 
 /// The routes whose path matches best, in the router's order: literals before parameters before wildcards.
-fn best<'a>(routes: &'a [Route], path: &str) -> Vec<&'a Route> {
-    let fitting: Vec<(Vec<u8>, &Route)> =
+fn best<'a>(routes: &'a [RouteEntry], path: &str) -> Vec<&'a RouteEntry> {
+    let fitting: Vec<(Vec<u8>, &RouteEntry)> =
         routes.iter().filter_map(|route| fit(route.path, path).map(|rank| (rank, route))).collect();
     let first = fitting.iter().map(|(rank, _)| rank.clone()).min();
     fitting.into_iter().filter(|(rank, _)| Some(rank) == first.as_ref()).map(|(_, route)| route).collect()
@@ -165,13 +165,13 @@ fn same(found: &str, expected: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use http::{HeaderMap, HeaderValue};
-    use silo::http::Access;
+    use silo::http::RouteAccess;
 
     use super::*;
 
     /// The error about a reply of `GET /jobs/1`, if any.
     fn said(status: u16, content_type: &str, text: &str) -> Result<(), String> {
-        let route = |path| Route { method: Method::GET, path, access: Access::Anyone };
+        let route = |path| RouteEntry { method: Method::GET, path, access: RouteAccess::Anyone };
         let routes = [route("/jobs"), route("/jobs/search/{*query}"), route("/jobs/{id}")];
         let mut headers = HeaderMap::new();
         headers.insert("content-type", content_type.parse().expect("a header"));

@@ -76,7 +76,7 @@ async fn a_request_meanwhile_is_told_how_far_it_is_and_when_to_come_back() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let router = silo::http::routes(house.app.clone()).into_router();
-    let limits = silo::http::Limits::new(&house.app);
+    let limits = silo::http::ListenerLimits::new(&house.app);
     let server = tokio::spawn(silo::http::serve(router, listener, limits, CancellationToken::new(), Duration::ZERO));
     silo::registry::install_tls();
     let http = reqwest::Client::builder().no_proxy().no_gzip().build().expect("a plain client");

@@ -7,33 +7,43 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::success;
-use super::views::{NewUserView, UserView};
+use super::views::{LegacyNewUserView, LegacyUserView};
 use crate::app::{App, Error, NewUser, RequestCaller, UserSession};
 use crate::catalog::{UserId, UserRole};
 use crate::http::error::Result;
-use crate::http::extract::{AnyCase, Path, id};
+use crate::http::extract::{CaseInsensitiveJson, PathParameters, id};
 
-pub(super) async fn login(State(app): State<App>, caller: RequestCaller, body: AnyCase) -> Result<Json<Value>> {
+pub(super) async fn login(
+    State(app): State<App>,
+    caller: RequestCaller,
+    body: CaseInsensitiveJson,
+) -> Result<Json<Value>> {
     let password = SecretString::from(body.text("password")?);
     let (token, _expires_at) = app.login(&body.text("username")?, &password, &caller).await?;
     Ok(Json(json!({ "token": token })))
 }
 
-pub(super) async fn list(State(app): State<App>, session: Option<UserSession>) -> Result<Json<Vec<UserView>>> {
+pub(super) async fn list(State(app): State<App>, session: Option<UserSession>) -> Result<Json<Vec<LegacyUserView>>> {
     if !app.settings().auth.open_user_list {
         let session = session.ok_or(Error::Unauthenticated("Missing authorization token"))?;
         if session.user.role != UserRole::Admin {
             return Err(session.refused(UserRole::Admin).into());
         }
     }
-    Ok(Json(app.user_list().await?.into_iter().map(UserView::from).collect()))
+    Ok(Json(app.user_list().await?.into_iter().map(LegacyUserView::from).collect()))
 }
 
-pub(super) async fn get(State(app): State<App>, Path(user): Path<String>) -> Result<Json<UserView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    PathParameters(user): PathParameters<String>,
+) -> Result<Json<LegacyUserView>> {
     Ok(Json(app.user_get(UserId(id(&user)?)).await?.into()))
 }
 
-pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(StatusCode, Json<NewUserView>)> {
+pub(super) async fn add(
+    State(app): State<App>,
+    body: CaseInsensitiveJson,
+) -> Result<(StatusCode, Json<LegacyNewUserView>)> {
     let new = NewUser {
         username: body.text("username")?,
         password: SecretString::from(body.text("password")?),
@@ -42,7 +52,10 @@ pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(Status
     Ok((StatusCode::CREATED, Json(app.user_add(&new).await?.into())))
 }
 
-pub(super) async fn delete(State(app): State<App>, Path(user): Path<String>) -> Result<Json<Value>> {
+pub(super) async fn delete(
+    State(app): State<App>,
+    PathParameters(user): PathParameters<String>,
+) -> Result<Json<Value>> {
     app.user_delete(UserId(id(&user)?)).await?;
     Ok(success())
 }

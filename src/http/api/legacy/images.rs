@@ -4,21 +4,24 @@ use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
 
-use super::views::{ImageView, SimpleImageView};
+use super::views::{LegacyImageItemView, LegacyImageView};
 use crate::app::{App, RequestCaller, SearchOptions};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
-use crate::http::extract::{Path, id};
+use crate::http::extract::{PathParameters, id};
 use crate::seed::manifest;
 
 /// The query that matches everything.
 pub(super) const EVERYTHING: &str = "+";
 
-pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<SimpleImageView>>> {
-    Ok(Json(app.image_list().await?.into_iter().map(SimpleImageView::from).collect()))
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<LegacyImageItemView>>> {
+    Ok(Json(app.image_list().await?.into_iter().map(LegacyImageItemView::from).collect()))
 }
 
-pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) -> Result<Json<Vec<SimpleImageView>>> {
+pub(super) async fn search(
+    State(app): State<App>,
+    PathParameters(query): PathParameters<String>,
+) -> Result<Json<Vec<LegacyImageItemView>>> {
     if query == EVERYTHING {
         return list(State(app)).await;
     }
@@ -26,11 +29,17 @@ pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) ->
     Ok(Json(ranked.items.into_iter().map(|found| found.item.into()).collect()))
 }
 
-pub(super) async fn get(State(app): State<App>, Path(image): Path<String>) -> Result<Json<ImageView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    PathParameters(image): PathParameters<String>,
+) -> Result<Json<LegacyImageView>> {
     Ok(Json(app.image_get(ImageId(id(&image)?)).await?.into()))
 }
 
-pub(super) async fn manifest(State(app): State<App>, Path(image): Path<String>) -> Result<Json<Value>> {
+pub(super) async fn manifest(
+    State(app): State<App>,
+    PathParameters(image): PathParameters<String>,
+) -> Result<Json<Value>> {
     let image = app.image_get(ImageId(id(&image)?)).await?;
     Ok(Json(manifest::with_defaults(&image.facts.manifest)))
 }
@@ -38,7 +47,7 @@ pub(super) async fn manifest(State(app): State<App>, Path(image): Path<String>) 
 pub(super) async fn remote_manifest(
     State(app): State<App>,
     caller: RequestCaller,
-    Path((registry, image)): Path<(String, String)>,
+    PathParameters((registry, image)): PathParameters<(String, String)>,
 ) -> Result<Json<Value>> {
     let text = app.remote_manifest(&caller, &registry, &image).await?;
     Ok(Json(manifest::with_defaults(&text)))

@@ -7,40 +7,53 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::images::EVERYTHING;
-use super::views::{JobVersionView, JobView};
+use super::views::{LegacyJobVersionView, LegacyJobView};
 use crate::app::{App, SearchOptions};
 use crate::catalog::{JobId, JobVersionId};
 use crate::http::error::Result;
-use crate::http::extract::{Path, id};
+use crate::http::extract::{PathParameters, id};
 
-pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<JobView>>> {
-    Ok(Json(app.job_list().await?.into_iter().map(JobView::from).collect()))
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<LegacyJobView>>> {
+    Ok(Json(app.job_list().await?.into_iter().map(LegacyJobView::from).collect()))
 }
 
 /// An object keyed by job id, sorted by the keys as texts. Ranked results are at `/api/v1/search`.
-pub(super) async fn search(State(app): State<App>, Path(query): Path<String>) -> Result<Response> {
+pub(super) async fn search(State(app): State<App>, PathParameters(query): PathParameters<String>) -> Result<Response> {
     if query == EVERYTHING {
         return Ok(list(State(app)).await?.into_response());
     }
     let ranked = app.search_job_details(&query, &SearchOptions::ALL).await?;
-    let by_id: BTreeMap<String, JobView> =
-        ranked.items.into_iter().map(|found| JobView::from(found.item)).map(|job| (job.id.to_string(), job)).collect();
+    let by_id: BTreeMap<String, LegacyJobView> = ranked
+        .items
+        .into_iter()
+        .map(|found| LegacyJobView::from(found.item))
+        .map(|job| (job.id.to_string(), job))
+        .collect();
     Ok(Json(by_id).into_response())
 }
 
-pub(super) async fn get(State(app): State<App>, Path(job): Path<String>) -> Result<Json<JobView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    PathParameters(job): PathParameters<String>,
+) -> Result<Json<LegacyJobView>> {
     Ok(Json(app.job_get(JobId(id(&job)?)).await?.into()))
 }
 
-pub(super) async fn versions(State(app): State<App>, Path(job): Path<String>) -> Result<Json<Vec<JobVersionView>>> {
+pub(super) async fn versions(
+    State(app): State<App>,
+    PathParameters(job): PathParameters<String>,
+) -> Result<Json<Vec<LegacyJobVersionView>>> {
     let job = app.job_get(JobId(id(&job)?)).await?;
-    Ok(Json(job.versions.into_iter().map(JobVersionView::from).collect()))
+    Ok(Json(job.versions.into_iter().map(LegacyJobVersionView::from).collect()))
 }
 
-pub(super) async fn version_list(State(app): State<App>) -> Result<Json<Vec<JobVersionView>>> {
-    Ok(Json(app.job_version_list().await?.into_iter().map(JobVersionView::from).collect()))
+pub(super) async fn version_list(State(app): State<App>) -> Result<Json<Vec<LegacyJobVersionView>>> {
+    Ok(Json(app.job_version_list().await?.into_iter().map(LegacyJobVersionView::from).collect()))
 }
 
-pub(super) async fn version_get(State(app): State<App>, Path(version): Path<String>) -> Result<Json<JobVersionView>> {
+pub(super) async fn version_get(
+    State(app): State<App>,
+    PathParameters(version): PathParameters<String>,
+) -> Result<Json<LegacyJobVersionView>> {
     Ok(Json(app.job_version_get(JobVersionId(id(&version)?)).await?.into()))
 }

@@ -13,12 +13,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::http::envelope::LONGEST_LOGIN;
-use crate::http::routes::{Access, Routes};
+use crate::http::routes::{RouteAccess, RouteTable};
 
 pub use index::INDEX;
 
-pub(crate) fn add(routes: Routes) -> Routes {
-    use Access::{Admin, Anyone};
+pub(crate) fn add(routes: RouteTable) -> RouteTable {
+    use RouteAccess::{Admin, Anyone};
     const DELETE: Method = Method::DELETE;
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;

@@ -10,13 +10,16 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::success;
-use super::views::{RegistryDetailView, RegistryView};
+use super::views::{LegacyRegistryDetailView, LegacyRegistryView};
 use crate::app::{App, RegistryForm, ScanOutcome, UserSession};
 use crate::catalog::{RegistryId, ScanId, ScanTrigger, UserRole};
 use crate::http::error::Result;
-use crate::http::extract::{AnyCase, Path, id};
+use crate::http::extract::{CaseInsensitiveJson, PathParameters, id};
 
-pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(StatusCode, Json<RegistryDetailView>)> {
+pub(super) async fn add(
+    State(app): State<App>,
+    body: CaseInsensitiveJson,
+) -> Result<(StatusCode, Json<LegacyRegistryDetailView>)> {
     let form = RegistryForm {
         name: body.text("name")?,
         url: body.text("url")?,
@@ -26,24 +29,27 @@ pub(super) async fn add(State(app): State<App>, body: AnyCase) -> Result<(Status
         ..RegistryForm::default()
     };
     let registry = app.registry_add(&form).await?.registry;
-    Ok((StatusCode::CREATED, Json(RegistryDetailView::new(registry, true))))
+    Ok((StatusCode::CREATED, Json(LegacyRegistryDetailView::new(registry, true))))
 }
 
-pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<RegistryView>>> {
-    Ok(Json(app.registry_list().await?.into_iter().map(RegistryView::from).collect()))
+pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<LegacyRegistryView>>> {
+    Ok(Json(app.registry_list().await?.into_iter().map(LegacyRegistryView::from).collect()))
 }
 
 pub(super) async fn get(
     State(app): State<App>,
     session: Option<UserSession>,
-    Path(registry): Path<String>,
-) -> Result<Json<RegistryDetailView>> {
+    PathParameters(registry): PathParameters<String>,
+) -> Result<Json<LegacyRegistryDetailView>> {
     let is_admin = session.is_some_and(|session| session.user.role == UserRole::Admin);
     let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
-    Ok(Json(RegistryDetailView::new(registry, is_admin)))
+    Ok(Json(LegacyRegistryDetailView::new(registry, is_admin)))
 }
 
-pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>) -> Result<Json<Value>> {
+pub(super) async fn delete(
+    State(app): State<App>,
+    PathParameters(registry): PathParameters<String>,
+) -> Result<Json<Value>> {
     app.registry_delete(RegistryId(id(&registry)?)).await?;
     Ok(success())
 }
@@ -53,7 +59,10 @@ pub(super) async fn scan_all(State(app): State<App>) -> Result<Response> {
     scan_reply(&app, &scans, "application/txt; charset=UTF-8", "/api/v1/scans".to_owned()).await
 }
 
-pub(super) async fn scan_one(State(app): State<App>, Path(registry): Path<String>) -> Result<Response> {
+pub(super) async fn scan_one(
+    State(app): State<App>,
+    PathParameters(registry): PathParameters<String>,
+) -> Result<Response> {
     let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;
     scan_reply(&app, &[scan], "application/text; charset=UTF-8", format!("/api/v1/scans/{scan}")).await
 }

@@ -11,7 +11,7 @@ use crate::store::JobVersionWithImages;
 /// A registry in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct RegistryView {
+pub(super) struct LegacyRegistryView {
     #[serde(rename = "ID")]
     id: i64,
     name: String,
@@ -19,7 +19,7 @@ pub(super) struct RegistryView {
     org: String,
 }
 
-impl From<RegistryRecord> for RegistryView {
+impl From<RegistryRecord> for LegacyRegistryView {
     fn from(registry: RegistryRecord) -> Self {
         Self { id: registry.id.0, name: registry.name, url: registry.url, org: registry.org }
     }
@@ -28,14 +28,14 @@ impl From<RegistryRecord> for RegistryView {
 /// A single registry. The key `Password` remains for old clients, always empty.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct RegistryDetailView {
+pub(super) struct LegacyRegistryDetailView {
     #[serde(flatten)]
-    registry: RegistryView,
+    registry: LegacyRegistryView,
     username: String,
     password: &'static str,
 }
 
-impl RegistryDetailView {
+impl LegacyRegistryDetailView {
     pub(super) fn new(registry: RegistryRecord, show_username: bool) -> Self {
         let username = if show_username { registry.username.clone() } else { String::new() };
         Self { registry: registry.into(), username, password: "" }
@@ -44,14 +44,14 @@ impl RegistryDetailView {
 
 /// A user.
 #[derive(Serialize)]
-pub(super) struct UserView {
+pub(super) struct LegacyUserView {
     #[serde(rename = "ID")]
     id: i64,
     username: String,
     role: &'static str,
 }
 
-impl From<UserAccount> for UserView {
+impl From<UserAccount> for LegacyUserView {
     fn from(user: UserAccount) -> Self {
         Self { id: user.id.0, username: user.username, role: user.role.as_str() }
     }
@@ -59,7 +59,7 @@ impl From<UserAccount> for UserView {
 
 /// A user just added. The key `password` remains for old clients, always empty.
 #[derive(Serialize)]
-pub(super) struct NewUserView {
+pub(super) struct LegacyNewUserView {
     #[serde(rename = "ID")]
     id: i64,
     username: String,
@@ -67,7 +67,7 @@ pub(super) struct NewUserView {
     role: &'static str,
 }
 
-impl From<UserAccount> for NewUserView {
+impl From<UserAccount> for LegacyNewUserView {
     fn from(user: UserAccount) -> Self {
         Self { id: user.id.0, username: user.username, password: "", role: user.role.as_str() }
     }
@@ -76,7 +76,7 @@ impl From<UserAccount> for NewUserView {
 /// An image in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct SimpleImageView {
+pub(super) struct LegacyImageItemView {
     #[serde(rename = "ID")]
     id: i64,
     registry_id: i64,
@@ -93,7 +93,7 @@ pub(super) struct SimpleImageView {
     package_version: String,
 }
 
-impl From<CatalogueImage> for SimpleImageView {
+impl From<CatalogueImage> for LegacyImageItemView {
     fn from(image: CatalogueImage) -> Self {
         Self {
             id: image.id.0,
@@ -116,7 +116,7 @@ impl From<CatalogueImage> for SimpleImageView {
 /// A single image; some keys differ from those in a list.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ImageView {
+pub(super) struct LegacyImageView {
     #[serde(rename = "ID")]
     id: i64,
     registry_id: i64,
@@ -139,7 +139,7 @@ pub(super) struct ImageView {
     seed: Value,
 }
 
-impl From<CatalogueImage> for ImageView {
+impl From<CatalogueImage> for LegacyImageView {
     fn from(image: CatalogueImage) -> Self {
         Self {
             id: image.id.0,
@@ -166,7 +166,7 @@ impl From<CatalogueImage> for ImageView {
 /// A job.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct JobView {
+pub(super) struct LegacyJobView {
     #[serde(rename = "ID")]
     pub(super) id: i64,
     name: String,
@@ -179,10 +179,10 @@ pub(super) struct JobView {
     description: String,
     #[serde(rename = "ImageIDs")]
     image_ids: Vec<i64>,
-    job_versions: Vec<JobVersionView>,
+    job_versions: Vec<LegacyJobVersionView>,
 }
 
-impl From<JobDetail> for JobView {
+impl From<JobDetail> for LegacyJobView {
     fn from(detail: JobDetail) -> Self {
         let JobDetail { job, versions } = detail;
         Self {
@@ -196,7 +196,7 @@ impl From<JobDetail> for JobView {
             maint_org: job.maint_org,
             description: job.description,
             image_ids: versions.iter().flat_map(|version| &version.images).map(|image| image.id.0).collect(),
-            job_versions: versions.into_iter().map(JobVersionView::from).collect(),
+            job_versions: versions.into_iter().map(LegacyJobVersionView::from).collect(),
         }
     }
 }
@@ -204,17 +204,17 @@ impl From<JobDetail> for JobView {
 /// A job version.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct JobVersionView {
+pub(super) struct LegacyJobVersionView {
     #[serde(rename = "ID")]
     id: i64,
     job_name: String,
     job_id: i64,
     job_version: String,
     latest_package_version: String,
-    images: Vec<SimpleImageView>,
+    images: Vec<LegacyImageItemView>,
 }
 
-impl From<JobVersionWithImages> for JobVersionView {
+impl From<JobVersionWithImages> for LegacyJobVersionView {
     fn from(version: JobVersionWithImages) -> Self {
         let JobVersionWithImages { job_version, images } = version;
         Self {
@@ -223,7 +223,7 @@ impl From<JobVersionWithImages> for JobVersionView {
             job_id: job_version.job_id.0,
             job_version: job_version.job_version,
             latest_package_version: job_version.latest_package_version,
-            images: images.into_iter().map(SimpleImageView::from).collect(),
+            images: images.into_iter().map(LegacyImageItemView::from).collect(),
         }
     }
 }

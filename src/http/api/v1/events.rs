@@ -17,8 +17,8 @@ use super::limit;
 use crate::app::{App, Error, EventStart};
 use crate::catalog::{EventId, EventQuery, ImageEvent, RegistryId};
 use crate::http::error::Result;
-use crate::http::extract::Query;
-use crate::http::stream::{self as streams, Opening};
+use crate::http::extract::QueryParameters;
+use crate::http::stream::{self as streams, StreamOpener};
 
 /// Events that are read at once for a stream.
 const BATCH: u32 = 100;
@@ -87,9 +87,9 @@ struct EventsView {
 
 pub(super) async fn list(
     State(app): State<App>,
-    Query(asked): Query<EventsQuery>,
+    QueryParameters(asked): QueryParameters<EventsQuery>,
     headers: HeaderMap,
-    opening: Opening,
+    opening: StreamOpener,
 ) -> Result<Response> {
     let limit = limit(asked.limit)?;
     let query = EventQuery { registry: asked.registry.map(RegistryId), job: asked.job };
@@ -132,17 +132,17 @@ async fn follow(app: App, query: EventQuery, after: Option<EventId>) -> Result<i
     // Sent at once, so that a client knows its position, and proxies see data.
     let hello = sse::Event::default().id(start.after.to_string());
     let hello = if start.missed { hello.event("missed").data("{}") } else { hello.comment("following") };
-    let following = Following {
+    let following = EventFollower {
         changed: app.signals().revision.subscribe(),
         app,
         query,
         after: start.after,
         waiting: VecDeque::new(),
     };
-    Ok(stream::iter([hello]).chain(stream::unfold(following, Following::next)))
+    Ok(stream::iter([hello]).chain(stream::unfold(following, EventFollower::next)))
 }
 
-struct Following {
+struct EventFollower {
     app: App,
     query: EventQuery,
     after: EventId,
@@ -150,7 +150,7 @@ struct Following {
     changed: watch::Receiver<i64>,
 }
 
-impl Following {
+impl EventFollower {
     /// The next event. The stream ends if events cannot be read: the client reconnects with the last id that it
     /// received.
     async fn next(mut self) -> Option<(sse::Event, Self)> {

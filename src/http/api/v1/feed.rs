@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::app::App;
 use crate::catalog::CatalogueImage;
 use crate::http::error::Result;
-use crate::http::extract::Query;
+use crate::http::extract::QueryParameters;
 use crate::http::proxied::PublicPrefix;
 use crate::xml::escaped;
 
@@ -29,7 +29,7 @@ pub(super) struct FeedQuery {
 
 pub(super) async fn feed(
     State(app): State<App>,
-    Query(FeedQuery { q }): Query<FeedQuery>,
+    QueryParameters(FeedQuery { q }): QueryParameters<FeedQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let tag = format!("W/\"{}\"", app.feed_revision().await?);

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::app::App;
 use crate::catalog::RegistryId;
 use crate::http::error::Result;
-use crate::http::extract::{Json, Path, id};
+use crate::http::extract::{JsonBody, PathParameters, id};
 use crate::http::proxied::PublicUrl;
 
 #[derive(Default, Deserialize)]
@@ -35,16 +35,19 @@ fn told_once<S: Serializer>(secret: &SecretString, to: S) -> std::result::Result
 
 pub(super) async fn make(
     State(app): State<App>,
-    Path(registry): Path<String>,
+    PathParameters(registry): PathParameters<String>,
     PublicUrl(base): PublicUrl,
-    form: Option<Json<HookForm>>,
+    form: Option<JsonBody<HookForm>>,
 ) -> Result<(StatusCode, axum::Json<NewHookView>)> {
-    let form = form.map(|Json(form)| form).unwrap_or_default();
+    let form = form.map(|JsonBody(form)| form).unwrap_or_default();
     let hook = app.hook_make(RegistryId(id(&registry)?), &base, Some(&form.secret)).await?;
     Ok((StatusCode::CREATED, axum::Json(NewHookView { url: hook.url, advice: hook.advice })))
 }
 
-pub(super) async fn remove(State(app): State<App>, Path(registry): Path<String>) -> Result<StatusCode> {
+pub(super) async fn remove(
+    State(app): State<App>,
+    PathParameters(registry): PathParameters<String>,
+) -> Result<StatusCode> {
     app.hook_remove(RegistryId(id(&registry)?)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -12,12 +12,12 @@ use super::origins::OriginView;
 use crate::app::App;
 use crate::catalog::{CatalogueImage, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
-use crate::http::extract::{Path, Query, id};
+use crate::http::extract::{PathParameters, QueryParameters, id};
 use crate::seed::{ManifestProblem, manifest};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ImageView {
+pub(super) struct ImageDetailView {
     id: i64,
     /// What `docker pull` takes.
     reference: String,
@@ -48,7 +48,7 @@ struct PastDigestView {
     until: DateTime<Utc>,
 }
 
-impl ImageView {
+impl ImageDetailView {
     fn new(image: CatalogueImage, history: Vec<PastDigest>) -> Self {
         let past = |PastDigest { digest, since, until }| PastDigestView { digest, since, until };
         Self {
@@ -124,7 +124,7 @@ const SORTS: &SortWords<ImageOrder> = &[("id", ImageOrder::Id), ("changed", Imag
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct ListQuery {
+pub(super) struct ImageListQuery {
     job: Option<String>,
     job_version: Option<String>,
     registry: Option<i64>,
@@ -137,9 +137,9 @@ pub(super) struct ListQuery {
 
 pub(super) async fn list(
     State(app): State<App>,
-    Query(asked): Query<ListQuery>,
+    QueryParameters(asked): QueryParameters<ImageListQuery>,
 ) -> Result<Json<PageView<ImageItemView>>> {
-    let ListQuery { job, job_version, registry, digest, valid, sort, limit, cursor } = asked;
+    let ImageListQuery { job, job_version, registry, digest, valid, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let filter = ImageFilter { job, job_version, registry: registry.map(RegistryId), digest, valid };
     let images = app.image_page(&filter, &asked.page).await?;
@@ -150,8 +150,11 @@ pub(super) async fn list(
     Ok(Json(asked.view(images, place, ImageItemView::from)))
 }
 
-pub(super) async fn get(State(app): State<App>, Path(image): Path<String>) -> Result<Json<ImageView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    PathParameters(image): PathParameters<String>,
+) -> Result<Json<ImageDetailView>> {
     let id = ImageId(id(&image)?);
     let image = app.image_get(id).await?;
-    Ok(Json(ImageView::new(image, app.image_history(id).await?)))
+    Ok(Json(ImageDetailView::new(image, app.image_history(id).await?)))
 }

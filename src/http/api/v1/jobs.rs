@@ -15,7 +15,7 @@ use crate::catalog::{
     RegistryId, SortKey,
 };
 use crate::http::error::Result;
-use crate::http::extract::{Path, Query, id};
+use crate::http::extract::{PathParameters, QueryParameters, id};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,12 +91,12 @@ impl JobItemView {
 pub(super) struct JobDetailView {
     #[serde(flatten)]
     job: JobItemView,
-    versions: Vec<VersionView>,
+    versions: Vec<JobVersionItemView>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionView {
+struct JobVersionItemView {
     id: i64,
     job_version: String,
     package_version: String,
@@ -106,7 +106,7 @@ struct VersionView {
     representative: bool,
 }
 
-impl From<JobVersionSummary> for VersionView {
+impl From<JobVersionSummary> for JobVersionItemView {
     fn from(JobVersionSummary { version, images, represents }: JobVersionSummary) -> Self {
         Self {
             id: version.id.0,
@@ -122,7 +122,7 @@ const SORTS: &SortWords<NameOrder> = &[("name", NameOrder::Name), ("id", NameOrd
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(super) struct JobListQuery {
     name: Option<String>,
     maintainer: Option<String>,
     organization: Option<String>,
@@ -135,9 +135,9 @@ pub(super) struct ListQuery {
 
 pub(super) async fn list(
     State(app): State<App>,
-    Query(asked): Query<ListQuery>,
+    QueryParameters(asked): QueryParameters<JobListQuery>,
 ) -> Result<Json<PageView<JobItemView>>> {
-    let ListQuery { name, maintainer, organization, registry, verified, sort, limit, cursor } = asked;
+    let JobListQuery { name, maintainer, organization, registry, verified, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let filter = JobFilter { name, maintainer, organization, registry: registry.map(RegistryId), verified };
     let jobs = app.job_page(&filter, &asked.page).await?;
@@ -148,8 +148,11 @@ pub(super) async fn list(
     Ok(Json(asked.view(jobs, place, JobItemView::from)))
 }
 
-pub(super) async fn get(State(app): State<App>, Path(job): Path<String>) -> Result<Json<JobDetailView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    PathParameters(job): PathParameters<String>,
+) -> Result<Json<JobDetailView>> {
     let JobOverview { summary, versions, origins } = app.job_overview(JobId(id(&job)?)).await?;
     let job = JobItemView::new(summary, Some(origins));
-    Ok(Json(JobDetailView { job, versions: versions.into_iter().map(VersionView::from).collect() }))
+    Ok(Json(JobDetailView { job, versions: versions.into_iter().map(JobVersionItemView::from).collect() }))
 }

@@ -7,9 +7,9 @@ mod images;
 mod jobs;
 mod lists;
 mod origins;
-mod progress;
 mod registries;
 mod runs;
+mod scan_events;
 mod scans;
 mod search;
 mod session;
@@ -22,10 +22,10 @@ use serde::{Deserialize, Serialize};
 use crate::app::Error;
 use crate::http::envelope::LONGEST_LOGIN;
 use crate::http::error::Result;
-use crate::http::routes::{Access, Routes};
+use crate::http::routes::{RouteAccess, RouteTable};
 
-pub(crate) fn add(routes: Routes) -> Routes {
-    use Access::{Admin, Anyone, User};
+pub(crate) fn add(routes: RouteTable) -> RouteTable {
+    use RouteAccess::{Admin, Anyone, User};
     const DELETE: Method = Method::DELETE;
     const GET: Method = Method::GET;
     const PATCH: Method = Method::PATCH;
@@ -61,22 +61,22 @@ pub(crate) fn add(routes: Routes) -> Routes {
         .add(GET, "/api/v1/scans", User, scans::list)
         .add(GET, "/api/v1/scans/{id}", User, scans::get)
         .add(DELETE, "/api/v1/scans/{id}", Admin, scans::cancel)
-        .add(GET, "/api/v1/scans/{id}/events", User, progress::follow)
+        .add(GET, "/api/v1/scans/{id}/events", User, scan_events::follow)
         .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
         .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct VersionView {
+struct ProgramVersionView {
     /// Version of this program.
     version: &'static str,
     /// Version of the Seed standard that manifests are validated against.
     seed_version: &'static str,
 }
 
-async fn version() -> axum::Json<VersionView> {
-    axum::Json(VersionView { version: env!("CARGO_PKG_VERSION"), seed_version: crate::seed::VERSION })
+async fn version() -> axum::Json<ProgramVersionView> {
+    axum::Json(ProgramVersionView { version: env!("CARGO_PKG_VERSION"), seed_version: crate::seed::VERSION })
 }
 
 /// One page of a list.
@@ -90,7 +90,7 @@ struct PageView<T> {
 /// Paging parameters of a list whose cursor is a number.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Paging {
+struct NumberPagingQuery {
     limit: Option<u32>,
     cursor: Option<i64>,
 }

@@ -8,7 +8,7 @@ use super::{PageView, limit};
 use crate::app::App;
 use crate::catalog::{ImageOrigin, JobGroup, JobId, JobOrigin, MaintainerContact, OriginId, RegistryId};
 use crate::http::error::Result;
-use crate::http::extract::{Path, Query, id};
+use crate::http::extract::{PathParameters, QueryParameters, id};
 
 /// One namespace of one registry.
 #[derive(Serialize)]
@@ -137,8 +137,8 @@ pub(super) struct OriginQuery {
 
 pub(super) async fn list(
     State(app): State<App>,
-    Path(job): Path<String>,
-    Query(asked): Query<OriginQuery>,
+    PathParameters(job): PathParameters<String>,
+    QueryParameters(asked): QueryParameters<OriginQuery>,
 ) -> Result<Json<PageView<JobOriginView>>> {
     let limit = limit(asked.limit)?;
     let after = OriginId(asked.cursor.unwrap_or_default());

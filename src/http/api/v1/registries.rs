@@ -13,11 +13,11 @@ use crate::app::{
 };
 use crate::catalog::{RegistryId, RegistryKind, ScanRecord, ScannedRepository, UserRole, VerifiedMarks};
 use crate::http::error::Result;
-use crate::http::extract::{Json, Path, Query, id};
+use crate::http::extract::{JsonBody, PathParameters, QueryParameters, id};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct AddForm {
+pub(super) struct RegistryAddForm {
     name: String,
     url: String,
     kind: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct AddForm {
 /// A merge patch (RFC 7396): absent members keep their values, null removes them.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct ChangeForm {
+pub(super) struct RegistryChangeForm {
     #[serde(default, deserialize_with = "given")]
     url: Option<String>,
     #[serde(default, deserialize_with = "given")]
@@ -160,7 +160,7 @@ impl From<ScannedRepository> for RepositoryView {
 /// Paging parameters of a list whose cursor is a name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ByName {
+pub(super) struct NamePagingQuery {
     limit: Option<u32>,
     #[serde(default)]
     cursor: String,
@@ -202,7 +202,10 @@ pub(super) async fn list(
     Ok(axum::Json(registries.into_iter().map(|registry| RegistryView::new(registry, is_admin)).collect()))
 }
 
-pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Result<impl IntoResponse> {
+pub(super) async fn add(
+    State(app): State<App>,
+    JsonBody(form): JsonBody<RegistryAddForm>,
+) -> Result<impl IntoResponse> {
     let form = RegistryForm {
         name: form.name,
         url: form.url,
@@ -229,7 +232,7 @@ pub(super) async fn add(State(app): State<App>, Json(form): Json<AddForm>) -> Re
 pub(super) async fn get(
     State(app): State<App>,
     session: Option<UserSession>,
-    Path(registry): Path<String>,
+    PathParameters(registry): PathParameters<String>,
 ) -> Result<axum::Json<RegistryView>> {
     let registry = app.registry_status(RegistryId(id(&registry)?)).await?;
     Ok(axum::Json(RegistryView::new(registry, is_admin(session))))
@@ -237,8 +240,8 @@ pub(super) async fn get(
 
 pub(super) async fn repositories(
     State(app): State<App>,
-    Path(registry): Path<String>,
-    Query(asked): Query<ByName>,
+    PathParameters(registry): PathParameters<String>,
+    QueryParameters(asked): QueryParameters<NamePagingQuery>,
 ) -> Result<axum::Json<PageView<RepositoryView>>> {
     let limit = limit(asked.limit)?;
     let found = app.registry_repositories(RegistryId(id(&registry)?), &asked.cursor, limit).await?;
@@ -248,8 +251,8 @@ pub(super) async fn repositories(
 
 pub(super) async fn change(
     State(app): State<App>,
-    Path(registry): Path<String>,
-    Json(form): Json<ChangeForm>,
+    PathParameters(registry): PathParameters<String>,
+    JsonBody(form): JsonBody<RegistryChangeForm>,
 ) -> Result<axum::Json<RegistryView>> {
     let change = RegistryChange {
         url: form.url,
@@ -271,7 +274,10 @@ pub(super) async fn change(
     Ok(axum::Json(RegistryView { notes, ..RegistryView::new(app.registry_status(id).await?, true) }))
 }
 
-pub(super) async fn delete(State(app): State<App>, Path(registry): Path<String>) -> Result<StatusCode> {
+pub(super) async fn delete(
+    State(app): State<App>,
+    PathParameters(registry): PathParameters<String>,
+) -> Result<StatusCode> {
     let id = RegistryId(id(&registry)?);
     app.registry_get(id).await?;
     app.registry_delete(id).await?;

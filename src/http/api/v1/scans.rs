@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use super::{PageView, Paging, limit};
+use super::{NumberPagingQuery, PageView, limit};
 use crate::app::{App, UserSession};
 use crate::catalog::{OutcomeGroup, RegistryId, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanTrigger};
 use crate::http::error::Result;
-use crate::http::extract::{Path, Query, id};
+use crate::http::extract::{PathParameters, QueryParameters, id};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,14 +80,14 @@ impl ScanCountsView {
 }
 
 #[derive(Serialize)]
-pub(super) struct ProblemView {
+pub(super) struct ScanProblemView {
     code: String,
     repository: String,
     tag: String,
     message: String,
 }
 
-impl From<ScanProblem> for ProblemView {
+impl From<ScanProblem> for ScanProblemView {
     fn from(stored: ScanProblem) -> Self {
         let problem = stored.problem;
         Self { code: problem.code, repository: problem.repository, tag: problem.tag, message: problem.message }
@@ -96,18 +96,24 @@ impl From<ScanProblem> for ProblemView {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(super) struct ScanListQuery {
     registry: Option<i64>,
     limit: Option<u32>,
     cursor: Option<i64>,
 }
 
-pub(super) async fn request(State(app): State<App>, Path(registry): Path<String>) -> Result<impl IntoResponse> {
+pub(super) async fn request(
+    State(app): State<App>,
+    PathParameters(registry): PathParameters<String>,
+) -> Result<impl IntoResponse> {
     let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;
     accepted(&app, scan).await
 }
 
-pub(super) async fn confirm(State(app): State<App>, Path(scan): Path<String>) -> Result<impl IntoResponse> {
+pub(super) async fn confirm(
+    State(app): State<App>,
+    PathParameters(scan): PathParameters<String>,
+) -> Result<impl IntoResponse> {
     let scan = app.scan_confirm(ScanId(id(&scan)?)).await?;
     accepted(&app, scan).await
 }
@@ -117,7 +123,10 @@ async fn accepted(app: &App, scan: ScanId) -> Result<impl IntoResponse + use<>> 
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/v1/scans/{scan}"))], Json(view)))
 }
 
-pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>) -> Result<Json<PageView<ScanView>>> {
+pub(super) async fn list(
+    State(app): State<App>,
+    QueryParameters(asked): QueryParameters<ScanListQuery>,
+) -> Result<Json<PageView<ScanView>>> {
     let limit = limit(asked.limit)?;
     let scans = app.scan_list(asked.registry.map(RegistryId), asked.cursor.map(ScanId), limit).await?;
     let next = next_cursor(&scans, limit, |scan| scan.id.0);
@@ -125,27 +134,30 @@ pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>)
     Ok(Json(PageView { items: scans.into_iter().map(|scan| ScanView::new(scan, now)).collect(), next }))
 }
 
-pub(super) async fn get(State(app): State<App>, Path(scan): Path<String>) -> Result<Json<ScanView>> {
+pub(super) async fn get(
+    State(app): State<App>,
+    PathParameters(scan): PathParameters<String>,
+) -> Result<Json<ScanView>> {
     Ok(Json(ScanView::new(app.scan_get(ScanId(id(&scan)?)).await?, app.clock().now())))
 }
 
 pub(super) async fn cancel(
     State(app): State<App>,
     session: UserSession,
-    Path(scan): Path<String>,
+    PathParameters(scan): PathParameters<String>,
 ) -> Result<Json<ScanView>> {
     Ok(Json(ScanView::new(app.scan_cancel(&session, ScanId(id(&scan)?)).await?, app.clock().now())))
 }
 
 pub(super) async fn problems(
     State(app): State<App>,
-    Path(scan): Path<String>,
-    Query(asked): Query<Paging>,
-) -> Result<Json<PageView<ProblemView>>> {
+    PathParameters(scan): PathParameters<String>,
+    QueryParameters(asked): QueryParameters<NumberPagingQuery>,
+) -> Result<Json<PageView<ScanProblemView>>> {
     let limit = limit(asked.limit)?;
     let found = app.scan_problems(ScanId(id(&scan)?), asked.cursor.unwrap_or(0), limit).await?;
     let next = next_cursor(&found, limit, |problem| problem.seq);
-    Ok(Json(PageView { items: found.into_iter().map(ProblemView::from).collect(), next }))
+    Ok(Json(PageView { items: found.into_iter().map(ScanProblemView::from).collect(), next }))
 }
 
 /// A full page may have a next one.

@@ -13,7 +13,7 @@ use crate::app::{
 };
 use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
-use crate::http::extract::{MOST_WORDS, Query};
+use crate::http::extract::{MOST_WORDS, QueryParameters};
 
 struct SearchQuery {
     text: Option<String>,
@@ -101,7 +101,7 @@ fn one_of<T: Copy>(name: &str, value: &str, words: &[(&str, T)]) -> Result<T> {
     found.ok_or_else(|| invalid(format!("{name} is `{value}`; it must be one of {}", known())))
 }
 
-fn invalid(text: String) -> crate::http::error::Failure {
+fn invalid(text: String) -> crate::http::error::HttpFailure {
     Error::Invalid(text).into()
 }
 
@@ -204,7 +204,7 @@ impl From<TextHighlight> for HighlightView {
 
 pub(super) async fn search(
     State(app): State<App>,
-    Query(pairs): Query<Vec<(String, String)>>,
+    QueryParameters(pairs): QueryParameters<Vec<(String, String)>>,
 ) -> Result<Json<SearchView>> {
     let SearchQuery { text, kind, page } = SearchQuery::read(pairs)?;
     let text = text.as_deref();
@@ -264,7 +264,7 @@ struct SuggestedJob {
 
 pub(super) async fn suggest(
     State(app): State<App>,
-    Query(SuggestQuery { q, limit }): Query<SuggestQuery>,
+    QueryParameters(SuggestQuery { q, limit }): QueryParameters<SuggestQuery>,
 ) -> Result<Json<SuggestView>> {
     const USUAL: u32 = 8;
     let suggestions = app.suggest(&q, super::limit(limit.or(Some(USUAL)))? as usize).await?;

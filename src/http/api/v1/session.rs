@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, RequestCaller, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::Json;
+use crate::http::extract::JsonBody;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +27,7 @@ pub(super) struct TokenView {
 pub(super) async fn login(
     State(app): State<App>,
     caller: RequestCaller,
-    Json(form): Json<LoginForm>,
+    JsonBody(form): JsonBody<LoginForm>,
 ) -> Result<axum::Json<TokenView>> {
     let (token, expires_at) = app.login(&form.username, &form.password, &caller).await?;
     Ok(axum::Json(TokenView { token, expires_at }))
@@ -61,7 +61,7 @@ pub(super) struct PasswordForm {
 pub(super) async fn change_password(
     State(app): State<App>,
     session: UserSession,
-    Json(form): Json<PasswordForm>,
+    JsonBody(form): JsonBody<PasswordForm>,
 ) -> Result<StatusCode> {
     app.password_change(&session, &form.old_password, &form.new_password).await?;
     Ok(StatusCode::NO_CONTENT)

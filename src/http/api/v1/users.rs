@@ -10,7 +10,7 @@ use super::lists::{AskedPage, SortWords};
 use crate::app::{App, UserSession, role_named};
 use crate::catalog::{NameOrder, SortKey, UserAccount, UserFilter};
 use crate::http::error::Result;
-use crate::http::extract::Query;
+use crate::http::extract::QueryParameters;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -31,15 +31,18 @@ const SORTS: &SortWords<NameOrder> = &[("name", NameOrder::Name), ("id", NameOrd
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ListQuery {
+pub(super) struct UserListQuery {
     role: Option<String>,
     sort: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
 }
 
-pub(super) async fn list(State(app): State<App>, Query(asked): Query<ListQuery>) -> Result<Json<PageView<UserView>>> {
-    let ListQuery { role, sort, limit, cursor } = asked;
+pub(super) async fn list(
+    State(app): State<App>,
+    QueryParameters(asked): QueryParameters<UserListQuery>,
+) -> Result<Json<PageView<UserView>>> {
+    let UserListQuery { role, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let role = role.map(|word| role_named(&word)).transpose()?;
     let filter = UserFilter { role };

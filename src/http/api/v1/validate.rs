@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use crate::app::{App, Error, ManifestSource, RequestCaller};
 use crate::catalog::ImageId;
-use crate::http::error::{Failure, Result};
-use crate::http::extract::Query;
+use crate::http::error::{HttpFailure, Result};
+use crate::http::extract::QueryParameters;
 use crate::seed::ValidationProfile;
 use crate::seed::validate::{ValidationReport, ValidationRules};
 
@@ -25,12 +25,12 @@ pub(super) struct RulesQuery {
 }
 
 /// The manifest in the body, or the image that it names.
-pub(super) struct Body(ManifestSource);
+pub(super) struct ValidationBody(ManifestSource);
 
 /// An object with exactly one of these keys is no manifest but names an image. Anything else is validated as it is.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-enum Named<'a> {
+enum NamedImage<'a> {
     #[serde(borrow)]
     Image(&'a RawValue),
     #[serde(borrow)]
@@ -40,14 +40,14 @@ enum Named<'a> {
 pub(super) async fn validate(
     State(app): State<App>,
     caller: RequestCaller,
-    Query(RulesQuery { profile, strict }): Query<RulesQuery>,
-    Body(subject): Body,
+    QueryParameters(RulesQuery { profile, strict }): QueryParameters<RulesQuery>,
+    ValidationBody(subject): ValidationBody,
 ) -> Result<Json<ValidationReport>> {
     Ok(Json(app.validate(&caller, subject, ValidationRules { profile, strict }).await?))
 }
 
-impl<S: Send + Sync> FromRequest<S> for Body {
-    type Rejection = Failure;
+impl<S: Send + Sync> FromRequest<S> for ValidationBody {
+    type Rejection = HttpFailure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
         if is_form(request.headers()) {
@@ -57,8 +57,8 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         }
         let body = Bytes::from_request(request, state).await?;
         let named = match serde_json::from_slice(&body) {
-            Ok(Named::Image(name)) => ManifestSource::Image(image(name)?),
-            Ok(Named::ImageId(id)) => ManifestSource::ImageId(ImageId(image_id(id)?)),
+            Ok(NamedImage::Image(name)) => ManifestSource::Image(image(name)?),
+            Ok(NamedImage::ImageId(id)) => ManifestSource::ImageId(ImageId(image_id(id)?)),
             Err(_) => ManifestSource::Manifest(body),
         };
         Ok(Self(named))
@@ -102,7 +102,7 @@ fn unprocessable<T>(why: &str) -> Result<T> {
     Err(Error::Unprocessable(why.to_owned()).into())
 }
 
-impl From<MultipartRejection> for Failure {
+impl From<MultipartRejection> for HttpFailure {
     fn from(_: MultipartRejection) -> Self {
         let why = "The Content-Type of the form names no boundary; let the client that makes the form write it";
         Error::Invalid(why.to_owned()).into()

@@ -7,19 +7,19 @@ use serde::Deserialize;
 
 use crate::app::{App, ArchiveFormat, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::{Path, Query};
-use crate::http::stream::Opening;
+use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::stream::StreamOpener;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveQuery {
     #[serde(default)]
-    format: Format,
+    format: ArchiveFormatWord,
 }
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum ArchiveFormatWord {
     #[default]
     Tar,
     Zip,
@@ -28,14 +28,14 @@ enum Format {
 pub(super) async fn get(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
-    Query(asked): Query<ArchiveQuery>,
-    opening: Opening,
+    PathParameters(id): PathParameters<String>,
+    QueryParameters(asked): QueryParameters<ArchiveQuery>,
+    opening: StreamOpener,
 ) -> Result<Response> {
     let run = app.run_folder(&session, &id).await?;
     let (form, media_type, end) = match asked.format {
-        Format::Tar => (ArchiveFormat::Tar, "application/x-tar", "tar"),
-        Format::Zip => (ArchiveFormat::Zip, "application/zip", "zip"),
+        ArchiveFormatWord::Tar => (ArchiveFormat::Tar, "application/x-tar", "tar"),
+        ArchiveFormatWord::Zip => (ArchiveFormat::Zip, "application/zip", "zip"),
     };
     let body = opening.body(run.archive(form).await?)?;
     let name = format!("attachment; filename=\"{id}.{end}\"");

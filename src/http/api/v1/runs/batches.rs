@@ -10,9 +10,9 @@ use super::forms::BatchForm;
 use super::views::RunView;
 use crate::app::{App, Error, UserSession};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
-use crate::http::api::v1::{PageView, Paging, limit};
+use crate::http::api::v1::{NumberPagingQuery, PageView, limit};
 use crate::http::error::Result;
-use crate::http::extract::{self, Path, Query};
+use crate::http::extract::{self, PathParameters, QueryParameters};
 
 #[derive(Serialize)]
 pub(super) struct BatchView {
@@ -24,7 +24,7 @@ pub(super) struct BatchView {
 pub(super) async fn submit(
     State(app): State<App>,
     session: UserSession,
-    extract::Json(form): extract::Json<BatchForm>,
+    extract::JsonBody(form): extract::JsonBody<BatchForm>,
 ) -> Result<Response> {
     let (all, rows) = form.read()?;
     let id = app.run_submit_batch(&session, &all, rows).await?;
@@ -35,7 +35,7 @@ pub(super) async fn submit(
 pub(super) async fn get(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<Json<BatchView>> {
     Ok(Json(view(&app, &session, id).await?))
 }
@@ -44,8 +44,8 @@ pub(super) async fn get(
 pub(super) async fn runs(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
-    Query(asked): Query<Paging>,
+    PathParameters(id): PathParameters<String>,
+    QueryParameters(asked): QueryParameters<NumberPagingQuery>,
 ) -> Result<Json<PageView<RunView>>> {
     let limit = limit(asked.limit)?;
     view(&app, &session, id.clone()).await?;
@@ -58,7 +58,7 @@ pub(super) async fn runs(
 pub(super) async fn cancel(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<Json<BatchView>> {
     view(&app, &session, id.clone()).await?;
     app.run_cancel_batch(&session, &id).await?;
@@ -67,7 +67,7 @@ pub(super) async fn cancel(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct AgainQuery {
+pub(super) struct BatchRerunQuery {
     /// Status of the rows to rerun; `failed` by default.
     status: Option<String>,
 }
@@ -76,8 +76,8 @@ pub(super) struct AgainQuery {
 pub(super) async fn rerun(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
-    Query(asked): Query<AgainQuery>,
+    PathParameters(id): PathParameters<String>,
+    QueryParameters(asked): QueryParameters<BatchRerunQuery>,
 ) -> Result<Response> {
     view(&app, &session, id.clone()).await?;
     let word = asked.status.as_deref().unwrap_or("failed");

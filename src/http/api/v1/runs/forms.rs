@@ -16,12 +16,12 @@ use crate::http::error::Result as FormResult;
 /// Form of a run.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(super) struct SubmitForm {
+pub(super) struct RunSubmitForm {
     image: Option<String>,
     image_id: Option<i64>,
-    files: Files,
+    files: InputFiles,
     json: Map<String, Value>,
-    settings: Settings,
+    settings: SecretSettings,
     mounts: Map<String, Value>,
     timeout_seconds: Option<u64>,
     max_tries: Option<u32>,
@@ -36,15 +36,15 @@ pub(super) struct SubmitForm {
 /// Form of a batch: values that all rows share, and the rows.
 #[derive(Debug)]
 pub(super) struct BatchForm {
-    all: SubmitForm,
-    rows: Vec<RowForm>,
+    all: RunSubmitForm,
+    rows: Vec<BatchRowForm>,
 }
 
 /// Values of one row; they override the shared ones.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-struct RowForm {
-    files: Files,
+struct BatchRowForm {
+    files: InputFiles,
     json: Map<String, Value>,
     label: Option<String>,
     tags: Option<Vec<String>>,
@@ -66,7 +66,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BatchForm, A::Error> {
-        let (mut all, mut rows) = (Map::new(), Rows::default());
+        let (mut all, mut rows) = (Map::new(), BatchRows::default());
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "rows" => rows = map.next_value()?,
@@ -81,9 +81,9 @@ impl<'de> Visitor<'de> for BatchVisitor {
 
 /// Rows, read only up to the limit of a batch: an empty row takes three bytes here, and a hundred in memory.
 #[derive(Default)]
-struct Rows(Vec<RowForm>);
+struct BatchRows(Vec<BatchRowForm>);
 
-impl<'de> Deserialize<'de> for Rows {
+impl<'de> Deserialize<'de> for BatchRows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(RowsVisitor)
     }
@@ -92,13 +92,13 @@ impl<'de> Deserialize<'de> for Rows {
 struct RowsVisitor;
 
 impl<'de> Visitor<'de> for RowsVisitor {
-    type Value = Rows;
+    type Value = BatchRows;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of rows")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Rows, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<BatchRows, A::Error> {
         let mut rows = Vec::new();
         while let Some(row) = seq.next_element()? {
             if rows.len() == MOST_ROWS {
@@ -106,14 +106,14 @@ impl<'de> Visitor<'de> for RowsVisitor {
             }
             rows.push(row);
         }
-        Ok(Rows(rows))
+        Ok(BatchRows(rows))
     }
 }
 
 impl BatchForm {
     /// The shared values, and the rows.
     pub(super) fn read(self) -> FormResult<(RunForm, Vec<BatchRow>)> {
-        let row = |row: RowForm| BatchRow {
+        let row = |row: BatchRowForm| BatchRow {
             files: files(row.files),
             json: row.json.into_iter().collect(),
             label: row.label,
@@ -126,10 +126,10 @@ impl BatchForm {
 /// Changes for a rerun.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub(super) struct ChangeForm {
-    files: Files,
+pub(super) struct RerunForm {
+    files: InputFiles,
     json: Map<String, Value>,
-    settings: Settings,
+    settings: SecretSettings,
     mounts: Map<String, Value>,
     timeout_seconds: Option<u64>,
     max_tries: Option<u32>,
@@ -139,8 +139,8 @@ pub(super) struct ChangeForm {
 }
 
 /// By input, one file or several.
-type Files = std::collections::BTreeMap<String, OneOrMore>;
-type Settings = std::collections::BTreeMap<String, SecretString>;
+type InputFiles = std::collections::BTreeMap<String, OneOrMore>;
+type SecretSettings = std::collections::BTreeMap<String, SecretString>;
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
@@ -149,7 +149,7 @@ enum OneOrMore {
     More(Vec<FileSpec>),
 }
 
-impl SubmitForm {
+impl RunSubmitForm {
     /// Adds uploaded files of a multipart form.
     pub(super) fn add_files(&mut self, files: Vec<(String, FileSpec)>) {
         for (input, file) in files {
@@ -188,7 +188,7 @@ impl SubmitForm {
     }
 }
 
-impl ChangeForm {
+impl RerunForm {
     pub(super) fn read(self) -> FormResult<RunChange> {
         Ok(RunChange {
             files: files(self.files),
@@ -204,7 +204,7 @@ impl ChangeForm {
     }
 }
 
-fn files(given: Files) -> Vec<(String, FileSpec)> {
+fn files(given: InputFiles) -> Vec<(String, FileSpec)> {
     let each = |(input, files): (String, OneOrMore)| {
         let files = match files {
             OneOrMore::One(file) => vec![file],

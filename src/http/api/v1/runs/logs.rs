@@ -18,9 +18,9 @@ use tokio_util::io::ReaderStream;
 use crate::app::{App, AttemptLog, Error, UserSession};
 use crate::engine::logs::whole_characters;
 use crate::http::error::Result;
-use crate::http::extract::{Path, Query};
-use crate::http::file::{Served, serve};
-use crate::http::stream::Opening;
+use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::file::{ServedFile, serve};
+use crate::http::stream::StreamOpener;
 
 /// Most bytes of a log in one event.
 const PIECE: usize = 64 * 1024;
@@ -45,10 +45,10 @@ pub(super) struct LogQuery {
 pub(super) async fn get(
     State(app): State<App>,
     session: UserSession,
-    Path((id, log)): Path<(String, String)>,
-    Query(asked): Query<LogQuery>,
+    PathParameters((id, log)): PathParameters<(String, String)>,
+    QueryParameters(asked): QueryParameters<LogQuery>,
     headers: HeaderMap,
-    opening: Opening,
+    opening: StreamOpener,
 ) -> Result<Response> {
     let log = AttemptLog::parse(&log).ok_or_else(|| {
         Error::NotFound(format!("There is no log {log}: there are stdout, stderr, combined and system"))
@@ -63,7 +63,7 @@ pub(super) async fn get(
     }
     let media_type = if log == AttemptLog::Combined { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
     match asked.tail {
-        None => serve(Served { path: &path, media_type, tag: None, save_as: None }, &headers).await,
+        None => serve(ServedFile { path: &path, media_type, tag: None, save_as: None }, &headers).await,
         Some(lines) => {
             let mut file = opened(&path).await?;
             let size = file.metadata().await.map_err(unreadable)?.len();
@@ -107,7 +107,7 @@ async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
 }
 
 /// A log that is streamed.
-struct Following {
+struct LogFollower {
     app: App,
     session: UserSession,
     id: String,
@@ -125,7 +125,7 @@ async fn follow(
     (id, path): (String, PathBuf),
     lines: Option<u64>,
     headers: &HeaderMap,
-    opening: Opening,
+    opening: StreamOpener,
 ) -> Result<Response> {
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let sent = match (last, lines) {
@@ -137,7 +137,7 @@ async fn follow(
         }
         (None, None) => 0,
     };
-    let following = Following { app, session, id, path, sent, is_over: false };
+    let following = LogFollower { app, session, id, path, sent, is_over: false };
     opening.reply(stream::unfold(following, async |mut following| {
         let piece = following.next().await?;
         let data = json!({ "text": String::from_utf8_lossy(&piece) }).to_string();
@@ -146,7 +146,7 @@ async fn follow(
     }))
 }
 
-impl Following {
+impl LogFollower {
     /// The next piece; `None` when the run has ended and everything was sent.
     async fn next(&mut self) -> Option<Vec<u8>> {
         loop {

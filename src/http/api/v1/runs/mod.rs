@@ -17,16 +17,16 @@ use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use self::forms::ChangeForm;
+use self::forms::RerunForm;
 use self::views::RunView;
 use super::limit;
 use crate::app::{App, Error, RunChange, RunForm, SubmitOutcome, UserSession};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
 use crate::engine::record::RunRecord;
 use crate::http::error::Result;
-use crate::http::extract::{self, Path, Query, words};
-use crate::http::routes::{Access, Routes};
-use crate::http::stream::{Opening, is_wanted};
+use crate::http::extract::{self, PathParameters, QueryParameters, words};
+use crate::http::routes::{RouteAccess, RouteTable};
+use crate::http::stream::{StreamOpener, is_wanted};
 
 /// How long a cancel request waits for the job's end: by default the job has ten seconds after TERM.
 const CANCEL: Duration = Duration::from_secs(15);
@@ -35,8 +35,8 @@ const LONGEST_FORM: usize = 2 * 1024 * 1024;
 /// The same of a batch.
 const LONGEST_BATCH: usize = 16 * 1024 * 1024;
 
-pub(super) fn add(routes: Routes) -> Routes {
-    use Access::{Runner, User};
+pub(super) fn add(routes: RouteTable) -> RouteTable {
+    use RouteAccess::{Runner, User};
     const DELETE: Method = Method::DELETE;
     const GET: Method = Method::GET;
     const POST: Method = Method::POST;
@@ -73,7 +73,7 @@ struct SubmitQuery {
 async fn submit(
     State(app): State<App>,
     session: UserSession,
-    Query(asked): Query<SubmitQuery>,
+    QueryParameters(asked): QueryParameters<SubmitQuery>,
     request: Request,
 ) -> Result<Response> {
     let form: RunForm = uploads::submitted(&app, &session, request).await?.read()?;
@@ -95,7 +95,7 @@ fn created(record: &RunRecord) -> Response {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct ListQuery {
+struct RunListQuery {
     #[serde(default)]
     status: String,
     job: Option<String>,
@@ -112,7 +112,7 @@ struct ListQuery {
     cursor: Option<String>,
 }
 
-impl ListQuery {
+impl RunListQuery {
     fn filter(&self) -> Result<RunFilter> {
         let status = |word: &str| {
             RunStatus::parse(word).ok_or_else(|| {
@@ -146,7 +146,11 @@ struct RunPage {
     counts: RunCounts,
 }
 
-async fn list(State(app): State<App>, session: UserSession, Query(asked): Query<ListQuery>) -> Result<Json<RunPage>> {
+async fn list(
+    State(app): State<App>,
+    session: UserSession,
+    QueryParameters(asked): QueryParameters<RunListQuery>,
+) -> Result<Json<RunPage>> {
     let (filter, limit) = (asked.filter()?, limit(asked.limit)?);
     let counts = app.run_counts(&session, filter.clone()).await?;
     let runs = app.run_list(&session, filter, asked.cursor.as_deref(), limit).await?;
@@ -154,16 +158,28 @@ async fn list(State(app): State<App>, session: UserSession, Query(asked): Query<
     Ok(Json(RunPage { items: runs.into_iter().map(RunView::from).collect(), next, total: counts.total(), counts }))
 }
 
-async fn get(State(app): State<App>, session: UserSession, Path(id): Path<String>) -> Result<Json<RunRecord>> {
+async fn get(
+    State(app): State<App>,
+    session: UserSession,
+    PathParameters(id): PathParameters<String>,
+) -> Result<Json<RunRecord>> {
     Ok(Json(app.run_get(&session, &id).await?))
 }
 
-async fn delete(State(app): State<App>, session: UserSession, Path(id): Path<String>) -> Result<StatusCode> {
+async fn delete(
+    State(app): State<App>,
+    session: UserSession,
+    PathParameters(id): PathParameters<String>,
+) -> Result<StatusCode> {
     app.run_delete(&session, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn cancel(State(app): State<App>, session: UserSession, Path(id): Path<String>) -> Result<Response> {
+async fn cancel(
+    State(app): State<App>,
+    session: UserSession,
+    PathParameters(id): PathParameters<String>,
+) -> Result<Response> {
     let run = app.run_cancel(&session, &id, CANCEL).await?;
     let status = if run.status.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(RunView::from(run))).into_response())
@@ -172,15 +188,15 @@ async fn cancel(State(app): State<App>, session: UserSession, Path(id): Path<Str
 async fn rerun(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
-    form: Option<extract::Json<ChangeForm>>,
+    PathParameters(id): PathParameters<String>,
+    form: Option<extract::JsonBody<RerunForm>>,
 ) -> Result<Response> {
-    let change: RunChange = form.map(|extract::Json(form)| form.read()).transpose()?.unwrap_or_default();
+    let change: RunChange = form.map(|extract::JsonBody(form)| form.read()).transpose()?.unwrap_or_default();
     Ok(created(&app.run_rerun(&session, &id, &change).await?))
 }
 
 /// What was sent last.
-enum Sent {
+enum RunStreamState {
     Nothing,
     Run(Box<RunRecord>),
     End,
@@ -189,21 +205,21 @@ enum Sent {
 async fn events(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
     headers: HeaderMap,
-    opening: Opening,
+    opening: StreamOpener,
 ) -> Result<Response> {
     let run = app.run_summary(&session, &id).await?;
     if !is_wanted(&headers) {
         return Ok(Json(RunView::from(run)).into_response());
     }
-    opening.reply(stream::unfold((app, session, Sent::Nothing), move |(app, session, sent)| {
+    opening.reply(stream::unfold((app, session, RunStreamState::Nothing), move |(app, session, sent)| {
         let id = id.clone();
         async move {
             let seen = match sent {
-                Sent::Nothing => app.run_get(&session, &id).await,
-                Sent::Run(seen) => app.run_next(&session, &seen).await,
-                Sent::End => return None,
+                RunStreamState::Nothing => app.run_get(&session, &id).await,
+                RunStreamState::Run(seen) => app.run_next(&session, &seen).await,
+                RunStreamState::End => return None,
             };
             let (record, run) = match seen {
                 Ok(record) => (record, app.run_summary(&session, &id).await.ok()?),
@@ -216,7 +232,10 @@ async fn events(
             let is_over = run.status.is_final();
             let data = serde_json::to_string(&RunView::from(run)).expect("texts and numbers have a JSON form");
             let event = sse::Event::default().event("run").data(data);
-            Some((event, (app, session, if is_over { Sent::End } else { Sent::Run(Box::new(record)) })))
+            Some((
+                event,
+                (app, session, if is_over { RunStreamState::End } else { RunStreamState::Run(Box::new(record)) }),
+            ))
         }
     }))
 }

@@ -11,8 +11,8 @@ use serde_json::{Map, Value};
 use crate::app::{App, Error, RunOutputFile, UserSession};
 use crate::engine::outputs::CapturedFile;
 use crate::http::error::Result;
-use crate::http::extract::Path;
-use crate::http::file::{Served, serve};
+use crate::http::extract::PathParameters;
+use crate::http::file::{ServedFile, serve};
 
 /// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
@@ -42,7 +42,7 @@ struct FileView {
 pub(super) async fn list(
     State(app): State<App>,
     session: UserSession,
-    Path(id): Path<String>,
+    PathParameters(id): PathParameters<String>,
 ) -> Result<Json<OutputsView>> {
     let outputs = app.run_outputs(&session, &id).await?;
     let file = |left: CapturedFile| {
@@ -61,7 +61,7 @@ pub(super) async fn list(
 pub(super) async fn only(
     State(app): State<App>,
     session: UserSession,
-    Path((id, name)): Path<(String, String)>,
+    PathParameters((id, name)): PathParameters<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let files = app.run_folder(&session, &id).await?.output(&name)?;
@@ -79,7 +79,7 @@ pub(super) async fn only(
 pub(super) async fn one(
     State(app): State<App>,
     session: UserSession,
-    Path((id, name, index)): Path<(String, String, String)>,
+    PathParameters((id, name, index)): PathParameters<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let files = app.run_folder(&session, &id).await?.output(&name)?;
@@ -94,7 +94,7 @@ pub(super) async fn one(
 pub(super) async fn file(
     State(app): State<App>,
     session: UserSession,
-    Path((id, path)): Path<(String, String)>,
+    PathParameters((id, path)): PathParameters<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let file = app.run_folder(&session, &id).await?.file(&path)?;
@@ -104,6 +104,6 @@ pub(super) async fn file(
 async fn download(file: &RunOutputFile, headers: &HeaderMap) -> Result<Response> {
     let name = file.left.path.rsplit('/').next().unwrap_or_default();
     let media_type = file.left.media_type.as_deref().unwrap_or("application/octet-stream");
-    let served = Served { path: &file.path, media_type, tag: file.left.sha256.as_deref(), save_as: Some(name) };
+    let served = ServedFile { path: &file.path, media_type, tag: file.left.sha256.as_deref(), save_as: Some(name) };
     serve(served, headers).await
 }

@@ -10,13 +10,13 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::LONGEST_FORM;
-use super::forms::SubmitForm;
+use super::forms::RunSubmitForm;
 use crate::app::{App, Error, FileSpec, UserSession};
 use crate::catalog::UploadedFile;
-use crate::http::admission::Meter;
-use crate::http::error::{Failure, Result};
-use crate::http::extract::{self, Path, Query};
-use crate::http::file::{Served, serve};
+use crate::http::admission::BodyMemoryMeter;
+use crate::http::error::{HttpFailure, Result};
+use crate::http::extract::{self, PathParameters, QueryParameters};
+use crate::http::file::{ServedFile, serve};
 
 /// Prefix of the names of parts with files; the input's name follows.
 const FILES: &str = "files.";
@@ -46,19 +46,20 @@ pub(super) struct UploadQuery {
 pub(super) async fn file(
     State(app): State<App>,
     session: UserSession,
-    Path(sha256): Path<String>,
+    PathParameters(sha256): PathParameters<String>,
     headers: HeaderMap,
 ) -> Result<Response> {
     let (upload, path) = app.upload_file(&session, &sha256).await?;
     let media_type = "application/octet-stream";
-    serve(Served { path: &path, media_type, tag: Some(&upload.sha256), save_as: Some(&upload.name) }, &headers).await
+    serve(ServedFile { path: &path, media_type, tag: Some(&upload.sha256), save_as: Some(&upload.name) }, &headers)
+        .await
 }
 
 /// Stores the body as a file; of a multipart form, the file in its first part.
 pub(super) async fn upload(
     State(app): State<App>,
     session: UserSession,
-    Query(asked): Query<UploadQuery>,
+    QueryParameters(asked): QueryParameters<UploadQuery>,
     request: Request,
 ) -> Result<Response> {
     let upload = if is_form(request.headers()) {
@@ -76,8 +77,8 @@ pub(super) async fn upload(
 }
 
 /// Reads a run's form: JSON, or multipart with that JSON in the part `request` and files in the parts `files.INPUT`.
-pub(super) async fn submitted(app: &App, session: &UserSession, request: Request) -> Result<SubmitForm> {
-    let meter = request.extensions().get::<Arc<Meter>>().cloned();
+pub(super) async fn submitted(app: &App, session: &UserSession, request: Request) -> Result<RunSubmitForm> {
+    let meter = request.extensions().get::<Arc<BodyMemoryMeter>>().cloned();
     let meter = meter.ok_or_else(|| Error::Internal("the request has no meter".to_owned()))?;
     if !is_form(request.headers()) {
         let request = meter.read(request);
@@ -119,10 +120,10 @@ pub(super) async fn submitted(app: &App, session: &UserSession, request: Request
     Ok(submitted)
 }
 
-async fn read(body: &[u8]) -> Result<SubmitForm> {
+async fn read(body: &[u8]) -> Result<RunSubmitForm> {
     let request = Request::new(Body::from(body.to_vec()));
-    let extract::Json(form) =
-        <extract::Json<SubmitForm> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
+    let extract::JsonBody(form) =
+        <extract::JsonBody<RunSubmitForm> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
     Ok(form)
 }
 
@@ -136,7 +137,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
-fn too_long() -> Failure {
+fn too_long() -> HttpFailure {
     Error::TooLarge(format!(
         "What is asked for is longer than {LONGEST_FORM} bytes, or broke off; send large values as files"
     ))

@@ -8,22 +8,26 @@ use super::scans::ScanView;
 use crate::app::{App, Error};
 use crate::catalog::{ScanId, ScanRecord};
 use crate::http::error::Result;
-use crate::http::extract::{Path, id};
-use crate::http::stream::Opening;
+use crate::http::extract::{PathParameters, id};
+use crate::http::stream::StreamOpener;
 
 /// What was sent last.
-enum Sent {
+enum ScanStreamState {
     Nothing(ScanRecord),
     Progress(ScanRecord),
     End,
 }
 
-pub(super) async fn follow(State(app): State<App>, Path(scan): Path<String>, opening: Opening) -> Result<Response> {
+pub(super) async fn follow(
+    State(app): State<App>,
+    PathParameters(scan): PathParameters<String>,
+    opening: StreamOpener,
+) -> Result<Response> {
     let scan = app.scan_get(ScanId(id(&scan)?)).await?;
-    opening.reply(stream::unfold((app, Sent::Nothing(scan)), async |(app, sent)| {
+    opening.reply(stream::unfold((app, ScanStreamState::Nothing(scan)), async |(app, sent)| {
         let scan = match sent {
-            Sent::Nothing(scan) => scan,
-            Sent::Progress(seen) => match app.scan_next(&seen).await {
+            ScanStreamState::Nothing(scan) => scan,
+            ScanStreamState::Progress(seen) => match app.scan_next(&seen).await {
                 Ok(scan) => scan,
                 // Its registry was deleted, and the scan with it.
                 Err(Error::NotFound(_)) => return None,
@@ -32,12 +36,12 @@ pub(super) async fn follow(State(app): State<App>, Path(scan): Path<String>, ope
                     return None;
                 }
             },
-            Sent::End => return None,
+            ScanStreamState::End => return None,
         };
         let view = ScanView::new(scan.clone(), app.clock().now());
         let data = serde_json::to_string(&view).expect("texts and numbers have a JSON form");
         let goes_on = scan.state.is_active();
         let event = sse::Event::default().event(if goes_on { "progress" } else { "end" }).data(data);
-        Some((event, (app, if goes_on { Sent::Progress(scan) } else { Sent::End })))
+        Some((event, (app, if goes_on { ScanStreamState::Progress(scan) } else { ScanStreamState::End })))
     }))
 }

@@ -1,5 +1,5 @@
 //! The byte stream of one connection, between its socket and hyper: reports written bytes to the connection's
-//! [`Watch`], and adds a body to the errors that hyper itself sends for unreadable requests.
+//! [`ConnectionWatch`], and adds a body to the errors that hyper itself sends for unreadable requests.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,30 +10,30 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::watch::Watch;
+use super::connection_watch::ConnectionWatch;
 
-pub(super) struct Line {
+pub(super) struct WatchedSocket {
     stream: TcpStream,
-    watch: Arc<Watch>,
+    watch: Arc<ConnectionWatch>,
     /// Bytes to send instead of what hyper writes, and how many of them are sent.
     instead: Option<(Vec<u8>, usize)>,
 }
 
-impl Line {
-    pub(super) fn new(stream: TcpStream, watch: Arc<Watch>) -> Self {
+impl WatchedSocket {
+    pub(super) fn new(stream: TcpStream, watch: Arc<ConnectionWatch>) -> Self {
         Self { stream, watch, instead: None }
     }
 
     fn told(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &outcome {
             Poll::Ready(Ok(bytes)) => self.watch.took(*bytes),
-            Poll::Pending => self.watch.is_blocked(),
+            Poll::Pending => self.watch.record_blocked(),
             Poll::Ready(Err(_)) => {}
         }
         outcome
     }
 
-    fn write_instead(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
+    fn write_replacement(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         while let Some((text, gone)) = &mut self.instead {
             let written = Pin::new(&mut self.stream).poll_write(context, &text[*gone..]);
             match ready!(written)? {
@@ -48,20 +48,20 @@ impl Line {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for WatchedSocket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(context, to)
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for WatchedSocket {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
-        if line.instead.is_none() && line.watch.is_all_sent() {
+        if line.instead.is_none() && line.watch.all_replies_sent() {
             line.instead = with_body(from).map(|text| (text, 0));
         }
         let outcome = match line.instead {
-            Some(_) => line.write_instead(context, from.len()),
+            Some(_) => line.write_replacement(context, from.len()),
             None => Pin::new(&mut line.stream).poll_write(context, from),
         };
         line.told(outcome)

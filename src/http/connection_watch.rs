@@ -12,19 +12,19 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::time::Instant;
 
-/// Bytes that a client must read within [`Patience::stalled`].
+/// Bytes that a client must read within [`ConnectionTimeouts::stalled`].
 const LEAST_TAKEN: usize = 4096;
 
 /// Timeouts of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct ConnectionTimeouts {
     /// Without a request: from the start, or the end of the last reply, to the end of the next head.
     pub idle: Duration,
     /// With a reply of which the client reads nothing.
     pub stalled: Duration,
 }
 
-impl Patience {
+impl ConnectionTimeouts {
     /// Interval between checks.
     pub(super) fn period(&self) -> Duration {
         (self.idle.min(self.stalled) / 5).clamp(Duration::from_millis(50), Duration::from_secs(3))
@@ -33,7 +33,7 @@ impl Patience {
 
 /// Whether a connection may stay open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum ConnectionStatus {
     GoesOn,
     /// No request came in time.
     Idle,
@@ -42,31 +42,31 @@ pub(super) enum Fate {
 }
 
 /// State of one connection.
-pub(super) struct Watch(Mutex<State>);
+pub(super) struct ConnectionWatch(Mutex<WatchState>);
 
-struct State {
-    exchanges: HashMap<u64, Arc<Exchange>>,
+struct WatchState {
+    exchanges: HashMap<u64, Arc<RequestExchange>>,
     /// Number of requests that have begun; also the id of the next.
     begun: u64,
     /// Number of requests that had begun when all replies were last sent completely.
     sent: u64,
     idle_since: Instant,
     /// Set while the client reads nothing.
-    blocked: Option<Blocked>,
+    blocked: Option<BlockedWrite>,
 }
 
 /// Since when the socket accepts nothing or little, and how much it accepted.
-struct Blocked {
+struct BlockedWrite {
     since: Instant,
     taken: usize,
 }
 
 /// A request, until the end of its reply.
 #[derive(Default)]
-struct Exchange(Mutex<Reply>);
+struct RequestExchange(Mutex<ReplyState>);
 
 #[derive(Default)]
-enum Reply {
+enum ReplyState {
     /// The handler has not replied yet.
     #[default]
     Awaited,
@@ -80,25 +80,25 @@ enum Reply {
 }
 
 /// A request in progress; it ends when this is dropped.
-pub(super) struct UnderWay {
-    watch: Arc<Watch>,
+pub(super) struct ActiveRequest {
+    watch: Arc<ConnectionWatch>,
     id: u64,
-    exchange: Arc<Exchange>,
+    exchange: Arc<RequestExchange>,
 }
 
-impl Watch {
+impl ConnectionWatch {
     pub(super) fn new() -> Arc<Self> {
         let (exchanges, idle_since) = (HashMap::new(), Instant::now());
-        Arc::new(Self(Mutex::new(State { exchanges, begun: 0, sent: 0, idle_since, blocked: None })))
+        Arc::new(Self(Mutex::new(WatchState { exchanges, begun: 0, sent: 0, idle_since, blocked: None })))
     }
 
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
-        let exchange = Arc::<Exchange>::default();
+    pub(super) fn begin(self: &Arc<Self>) -> ActiveRequest {
+        let exchange = Arc::<RequestExchange>::default();
         let mut state = self.state();
         let id = state.begun;
         state.begun += 1;
         state.exchanges.insert(id, Arc::clone(&exchange));
-        UnderWay { watch: Arc::clone(self), id, exchange }
+        ActiveRequest { watch: Arc::clone(self), id, exchange }
     }
 
     /// Since when the connection is idle; `None` while it is not.
@@ -108,7 +108,7 @@ impl Watch {
     }
 
     /// Whether all replies are sent: then what hyper writes belongs to no request.
-    pub(super) fn is_all_sent(&self) -> bool {
+    pub(super) fn all_replies_sent(&self) -> bool {
         let state = self.state();
         state.exchanges.is_empty() && state.sent == state.begun
     }
@@ -123,8 +123,8 @@ impl Watch {
     }
 
     /// Reports that the socket accepts nothing now.
-    pub(super) fn is_blocked(&self) {
-        self.state().blocked.get_or_insert_with(|| Blocked { since: Instant::now(), taken: 0 });
+    pub(super) fn record_blocked(&self) {
+        self.state().blocked.get_or_insert_with(|| BlockedWrite { since: Instant::now(), taken: 0 });
     }
 
     /// Reports that everything written is sent.
@@ -139,58 +139,66 @@ impl Watch {
     }
 
     /// Checks the timeouts, and drops replies that the client does not read.
-    pub(super) fn fate(&self, patience: Patience) -> Fate {
+    pub(super) fn check_timeouts(&self, patience: ConnectionTimeouts) -> ConnectionStatus {
         let (now, state) = (Instant::now(), self.state());
         if let Some(blocked) = &state.blocked {
-            return if now - blocked.since < patience.stalled { Fate::GoesOn } else { Fate::Stalled };
+            return if now - blocked.since < patience.stalled {
+                ConnectionStatus::GoesOn
+            } else {
+                ConnectionStatus::Stalled
+            };
         }
         if state.exchanges.is_empty() {
-            return if now - state.idle_since < patience.idle { Fate::GoesOn } else { Fate::Idle };
+            return if now - state.idle_since < patience.idle {
+                ConnectionStatus::GoesOn
+            } else {
+                ConnectionStatus::Idle
+            };
         }
         // The socket accepts data, but a piece waits: the client blocks this HTTP/2 stream by flow control.
-        let exchanges: Vec<Arc<Exchange>> = state.exchanges.values().cloned().collect();
+        let exchanges: Vec<Arc<RequestExchange>> = state.exchanges.values().cloned().collect();
         drop(state);
         let abandoned = exchanges.iter().filter(|exchange| exchange.abandon(now, patience.stalled)).count();
-        if abandoned == exchanges.len() { Fate::Stalled } else { Fate::GoesOn }
+        if abandoned == exchanges.len() { ConnectionStatus::Stalled } else { ConnectionStatus::GoesOn }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WatchState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Exchange {
+impl RequestExchange {
     /// Drops a reply that has waited for `longest`; whether it is dropped.
     fn abandon(&self, now: Instant, longest: Duration) -> bool {
         let mut reply = self.reply();
-        if matches!(&*reply, Reply::Body { waits: Some(since), .. } if now - *since >= longest) {
-            *reply = Reply::Abandoned;
+        if matches!(&*reply, ReplyState::Body { waits: Some(since), .. } if now - *since >= longest) {
+            *reply = ReplyState::Abandoned;
         }
-        matches!(&*reply, Reply::Abandoned)
+        matches!(&*reply, ReplyState::Abandoned)
     }
 
-    fn reply(&self) -> MutexGuard<'_, Reply> {
+    fn reply(&self) -> MutexGuard<'_, ReplyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl UnderWay {
+impl ActiveRequest {
     /// The reply, whose last byte ends this request.
     pub(super) fn with(self, reply: Response) -> Response {
         reply.map(|body| {
-            *self.exchange.reply() = Reply::Body { body, waits: None };
+            *self.exchange.reply() = ReplyState::Body { body, waits: None };
             Body::new(self)
         })
     }
 }
 
-impl hyper::body::Body for UnderWay {
+impl hyper::body::Body for ActiveRequest {
     type Data = Bytes;
     type Error = axum::Error;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut reply = self.exchange.reply();
-        let Reply::Body { body, waits } = &mut *reply else {
+        let ReplyState::Body { body, waits } = &mut *reply else {
             return Poll::Ready(Some(Err(axum::Error::new("the client takes nothing"))));
         };
         let polled = Pin::new(body).poll_frame(context);
@@ -199,18 +207,18 @@ impl hyper::body::Body for UnderWay {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(&*self.exchange.reply(), Reply::Body { body, .. } if body.is_end_stream())
+        matches!(&*self.exchange.reply(), ReplyState::Body { body, .. } if body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &*self.exchange.reply() {
-            Reply::Body { body, .. } => body.size_hint(),
+            ReplyState::Body { body, .. } => body.size_hint(),
             _ => SizeHint::default(),
         }
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut state = self.watch.state();
         state.exchanges.remove(&self.id);
@@ -224,7 +232,8 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Patience = Patience { idle: Duration::from_secs(15), stalled: Duration::from_secs(30) };
+    const PATIENCE: ConnectionTimeouts =
+        ConnectionTimeouts { idle: Duration::from_secs(15), stalled: Duration::from_secs(30) };
 
     async fn seconds(count: u64) {
         tokio::time::advance(Duration::from_secs(count)).await;
@@ -232,42 +241,46 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_a_request_is_idle_from_its_beginning_and_from_its_last_reply() {
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         seconds(14).await;
-        assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+        assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::GoesOn);
         let under_way = watch.begin();
         seconds(3600).await;
-        assert_eq!((watch.fate(PATIENCE), watch.idle_since()), (Fate::GoesOn, None), "a request that takes its time");
+        assert_eq!(
+            (watch.check_timeouts(PATIENCE), watch.idle_since()),
+            (ConnectionStatus::GoesOn, None),
+            "a request that takes its time"
+        );
         drop(under_way);
         seconds(14).await;
-        assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+        assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::GoesOn);
         seconds(1).await;
-        assert_eq!(watch.fate(PATIENCE), Fate::Idle);
+        assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::Idle);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_is_stalled_and_who_takes_a_little_is_not() {
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         let _under_way = watch.begin();
-        watch.is_blocked();
+        watch.record_blocked();
         for _ in 0..10 {
             seconds(29).await;
-            assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+            assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::GoesOn);
             watch.took(LEAST_TAKEN);
-            watch.is_blocked();
+            watch.record_blocked();
         }
         seconds(29).await;
         watch.took(LEAST_TAKEN - 1);
-        watch.is_blocked();
+        watch.record_blocked();
         seconds(1).await;
-        assert_eq!(watch.fate(PATIENCE), Fate::Stalled, "some bytes are as good as none");
+        assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::Stalled, "some bytes are as good as none");
         watch.sent();
-        assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+        assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::GoesOn);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_that_is_held_back_loses_its_reply_and_the_others_go_on() {
-        let watch = Watch::new();
+        let watch = ConnectionWatch::new();
         let pieces =
             || Body::from_stream(futures_util::stream::repeat_with(|| Ok::<_, axum::Error>(Bytes::from("piece"))));
         let mut held = watch.begin().with(Response::new(pieces()));
@@ -279,11 +292,11 @@ mod tests {
         for _ in 0..4 {
             next(&mut read).await.expect("a piece");
             seconds(10).await;
-            assert_eq!(watch.fate(PATIENCE), Fate::GoesOn);
+            assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::GoesOn);
         }
         next(&mut read).await.expect("a piece");
         next(&mut held).await.expect_err("it was let go");
         drop(read);
-        assert_eq!(watch.fate(PATIENCE), Fate::Stalled, "nothing is left that somebody takes");
+        assert_eq!(watch.check_timeouts(PATIENCE), ConnectionStatus::Stalled, "nothing is left that somebody takes");
     }
 }

@@ -9,12 +9,12 @@ use crate::catalog::UserId;
 
 /// A user; for requests without a session, their network (an IPv4 address, or a /64 of IPv6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Holder {
+pub(super) enum QuotaHolder {
     User(UserId),
     Stranger(Option<ClientNetwork>),
 }
 
-impl Holder {
+impl QuotaHolder {
     /// Of a request that has passed the route's access check.
     pub(super) async fn of(parts: &mut Parts, app: &App) -> Self {
         if let Some(session) = parts.extensions.get::<UserSession>() {
@@ -31,6 +31,6 @@ impl Holder {
 
 /// A stranger for tests.
 #[cfg(test)]
-pub(super) fn stranger(number: u8) -> Holder {
-    Holder::Stranger(Some(ClientNetwork::of([10, 0, 0, number].into())))
+pub(super) fn stranger(number: u8) -> QuotaHolder {
+    QuotaHolder::Stranger(Some(ClientNetwork::of([10, 0, 0, number].into())))
 }
