@@ -17,17 +17,17 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use self::journal::Journal;
-use self::report::{Line, Report, State, complaints, drawn, summary};
-use self::rows::{Row, Rows};
-use self::work::{Work, bar};
-use super::job::live::{Stop, stop_on_signal};
-use super::job::subject::{Machine, Subject};
+use self::journal::BatchJournal;
+use self::report::{BatchReport, RowReport, RowState, complaints, drawn, summary};
+use self::rows::{BatchSourceRow, Rows};
+use self::work::{BatchWork, bar};
+use super::job::live::{StopSignals, stop_on_signal};
+use super::job::subject::{EngineWithImage, LocalJob};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
 use super::render::{json_line, tame};
 use super::run::refused;
-use super::{Exit, called, print};
+use super::{ExitStatus, print, program_name};
 use crate::engine::folder::{RunPaths, safe};
 use crate::engine::inputs::script;
 use crate::engine::orphans::ContainerOwner;
@@ -52,7 +52,7 @@ pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
     #[command(flatten)]
-    source: Source,
+    source: BatchSource,
     /// Where results go, a folder for each row [default: batch-IMAGE]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
@@ -75,7 +75,7 @@ pub(super) struct Options {
 
 #[derive(Args)]
 #[group(required = true, multiple = false)]
-struct Source {
+struct BatchSource {
     /// Rows as CSV, or as JSON Lines
     #[arg(short, long, value_name = "FILE")]
     batch: Option<PathBuf>,
@@ -89,7 +89,7 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 /// A row with a valid plan.
-struct Planned {
+struct PlannedRow {
     number: usize,
     line: Option<u64>,
     /// Relative to the batch's folder.
@@ -99,9 +99,9 @@ struct Planned {
     given: String,
 }
 
-pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     let stop = stop_on_signal()?;
-    let subject = match Subject::find(&options.job, &stop).await? {
+    let subject = match LocalJob::find(&options.job, &stop).await? {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
@@ -119,7 +119,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Ok(rows) => rows,
         Err(why) => return usage(&why),
     };
-    let batch = Batch { options, subject: &subject, root: &root };
+    let batch = LocalBatch { options, subject: &subject, root: &root };
     let (planned, bad) = batch.plan(rows.rows, &all);
     if let Some(fault) = &rows.fault {
         let exit = usage(fault);
@@ -140,7 +140,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     }
 }
 
-fn read(source: &Source, subject: &Subject, all: &RunRequest) -> anyhow::Result<Rows> {
+fn read(source: &BatchSource, subject: &LocalJob, all: &RunRequest) -> anyhow::Result<Rows> {
     match (&source.batch, &source.directory) {
         (Some(file), _) => rows::of_file(file, &subject.manifest),
         (None, Some(folder)) => rows::of_folder(folder, &subject.manifest, all),
@@ -149,23 +149,23 @@ fn read(source: &Source, subject: &Subject, all: &RunRequest) -> anyhow::Result<
 }
 
 /// Prints every problem of the rows.
-fn tell(what: &str, bad: &[Line]) {
-    stderr!("{}: {what}\n{}", called::name(), complaints(bad));
+fn tell(what: &str, bad: &[RowReport]) {
+    stderr!("{}: {what}\n{}", program_name::name(), complaints(bad));
 }
 
-struct Batch<'a> {
+struct LocalBatch<'a> {
     options: &'a Options,
-    subject: &'a Subject,
+    subject: &'a LocalJob,
     root: &'a Path,
 }
 
-impl Batch<'_> {
+impl LocalBatch<'_> {
     /// Plans all rows before the first one runs, so that all problems are reported at once.
-    fn plan(&self, rows: Vec<Row>, all: &RunRequest) -> (Vec<Planned>, Vec<Line>) {
+    fn plan(&self, rows: Vec<BatchSourceRow>, all: &RunRequest) -> (Vec<PlannedRow>, Vec<RowReport>) {
         // Folder numbers have at least four digits, so that appended rows do not rename earlier folders.
         let width = rows.len().to_string().len().max(4);
         let (mut planned, mut bad) = (Vec::new(), Vec::new());
-        for Row { number, line, given } in rows {
+        for BatchSourceRow { number, line, given } in rows {
             let row = given.map_err(|why| vec![why]).and_then(|given| {
                 let name: String = given.name().chars().take(60).collect();
                 let folder = format!("{number:0width$}-{}", safe(&name));
@@ -175,11 +175,11 @@ impl Batch<'_> {
                 let plan = plan.map_err(|problems| problems.iter().map(|it| self.told(it)).collect::<Vec<_>>())?;
                 let request = asked.request;
                 let given = digest(&request, &plan);
-                Ok(Planned { number, line, folder, request, given })
+                Ok(PlannedRow { number, line, folder, request, given })
             });
             match row {
                 Ok(row) => planned.push(row),
-                Err(problems) => bad.push(Line { problems, ..Line::new(number, line, State::Bad) }),
+                Err(problems) => bad.push(RowReport { problems, ..RowReport::new(number, line, RowState::Bad) }),
             }
         }
         (planned, bad)
@@ -199,17 +199,17 @@ impl Batch<'_> {
         format!("{problem} {option} {name}=… gives it to all rows.")
     }
 
-    fn refused(&self, planned: &[Planned], bad: Vec<Line>) -> anyhow::Result<Exit> {
+    fn refused(&self, planned: &[PlannedRow], bad: Vec<RowReport>) -> anyhow::Result<ExitStatus> {
         if self.options.job.json {
-            let others = planned.iter().map(|row| Line::new(row.number, row.line, State::NotBegun));
+            let others = planned.iter().map(|row| RowReport::new(row.number, row.line, RowState::NotBegun));
             self.report(others.chain(bad).collect())?;
-            return Ok(Exit::Usage);
+            return Ok(ExitStatus::Usage);
         }
         tell("rows cannot be run, so none was; --skip-bad leaves them out:", &bad);
-        Ok(Exit::Usage)
+        Ok(ExitStatus::Usage)
     }
 
-    fn dry_run(&self, planned: &[Planned], bad: Vec<Line>) -> anyhow::Result<Exit> {
+    fn dry_run(&self, planned: &[PlannedRow], bad: Vec<RowReport>) -> anyhow::Result<ExitStatus> {
         let mut lines = bad;
         for row in planned {
             let manifest = &self.subject.manifest;
@@ -218,25 +218,31 @@ impl Batch<'_> {
                 print(format_args!("{}\n", tame(&script(manifest, &plan, &row.request.folder)?)))?;
             }
             let (docker_run, folder) = (Some(plan.docker_run()), Some(row.folder.clone()));
-            lines.push(Line { docker_run, folder, ..Line::new(row.number, row.line, State::NotBegun) });
+            lines.push(RowReport { docker_run, folder, ..RowReport::new(row.number, row.line, RowState::NotBegun) });
         }
         if self.options.job.json {
             self.report(lines)?;
         }
-        Ok(Exit::Done)
+        Ok(ExitStatus::Done)
     }
 
-    async fn run(&self, machine: &Machine, planned: Vec<Planned>, bad: Vec<Line>, stop: &Stop) -> anyhow::Result<Exit> {
-        let journal = Journal::open(self.root)?;
+    async fn run(
+        &self,
+        machine: &EngineWithImage,
+        planned: Vec<PlannedRow>,
+        bad: Vec<RowReport>,
+        stop: &StopSignals,
+    ) -> anyhow::Result<ExitStatus> {
+        let journal = BatchJournal::open(self.root)?;
         machine.sweep().await;
         let (mut lines, mut left) = (bad, Vec::new());
         for row in planned {
             match journal.done(row.number, machine.image.id.as_str(), &row.given).filter(|_| !self.options.again) {
-                Some(entry) => lines.push(Line::ended(entry, row.line, State::DoneBefore, Exit::Done)),
+                Some(entry) => lines.push(RowReport::ended(entry, row.line, RowState::DoneBefore, ExitStatus::Done)),
                 None => left.push(row),
             }
         }
-        let work = Work {
+        let work = BatchWork {
             options: self.options,
             manifest: &self.subject.manifest,
             machine,
@@ -250,21 +256,25 @@ impl Batch<'_> {
         let ran = work.all(&left).await;
         work.owner.settle(&machine.docker).await;
         lines.extend(ran?);
-        let exit = lines.iter().map(|line| line.exit).max().unwrap_or(Exit::Done);
-        let exit = if stop.is_cancelled() { Exit::Interrupted } else { exit };
+        let exit = lines.iter().map(|line| line.exit).max().unwrap_or(ExitStatus::Done);
+        let exit = if stop.is_cancelled() { ExitStatus::Interrupted } else { exit };
         let told = summary(&lines);
         self.report(lines)?;
         stderrln!("{told}; results are in {}", shown(self.root));
-        if exit != Exit::Done {
+        if exit != ExitStatus::Done {
             stderrln!("The same command again runs the rows that were not successful.");
         }
         Ok(exit)
     }
 
-    fn report(&self, mut lines: Vec<Line>) -> anyhow::Result<()> {
+    fn report(&self, mut lines: Vec<RowReport>) -> anyhow::Result<()> {
         lines.sort_by_key(|line| line.row);
         if self.options.job.json {
-            return print(json_line(&Report { image: self.subject.image.as_str(), output: self.root, rows: &lines })?);
+            return print(json_line(&BatchReport {
+                image: self.subject.image.as_str(),
+                output: self.root,
+                rows: &lines,
+            })?);
         }
         print(drawn(&lines))
     }

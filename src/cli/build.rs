@@ -9,15 +9,15 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::called::as_called;
 use super::engine_at::EngineAt;
 use super::job::live::stop_on_signal;
 use super::job::{image_reference, name_of, usage};
 use super::manifest_file::{self, ManifestFile, shown};
-use super::place::{Account, HUB_KEY};
-use super::publish::{Published, Pushing, Work};
+use super::place::{HUB_KEY, RegistryAccount};
+use super::program_name::as_called;
+use super::publish::{ImagePublication, PublishOutcome, PushOptions};
 use super::render::{json_line, problems, renderer, summary, tame};
-use super::{Exit, print};
+use super::{ExitStatus, print};
 use crate::app::remote_images::{self, RegistryAddress};
 use crate::engine::build::BuildContext;
 use crate::engine::docker::{DockerClient, ImageBuild};
@@ -40,12 +40,12 @@ pub(super) struct Options {
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: BuildOptions,
     /// Publish it, too: see silo publish
     #[arg(long)]
     publish: bool,
     #[command(flatten)]
-    pushing: Pushing,
+    pushing: PushOptions,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -53,7 +53,7 @@ pub(super) struct Options {
 
 /// How an image is built: for `silo build`, and for `silo publish` if it must rebuild.
 #[derive(Args)]
-pub(super) struct How {
+pub(super) struct BuildOptions {
     /// The manifest, from DIR or from here [default: DIR/seed.manifest.json]
     #[arg(short = 'M', long, value_name = "FILE")]
     manifest: Option<PathBuf>,
@@ -88,7 +88,7 @@ pub(super) struct How {
 /// Output of `--json`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome<'a> {
+struct BuildOutcome<'a> {
     image: Option<&'a str>,
     /// Id of the image at the engine.
     id: Option<&'a str>,
@@ -96,11 +96,11 @@ struct Outcome<'a> {
     /// Findings on the manifest.
     report: &'a ValidationReport,
     #[serde(skip_serializing_if = "Option::is_none")]
-    published: Option<Published>,
+    published: Option<PublishOutcome>,
 }
 
 /// A valid manifest, ready to be built.
-pub(super) struct Source {
+pub(super) struct BuildSource {
     pub file: ManifestFile,
     pub report: ValidationReport,
     pub manifest: SeedManifest,
@@ -108,7 +108,7 @@ pub(super) struct Source {
     pub name: String,
 }
 
-pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     if !options.publish && options.pushing.is_asked_for() {
         return usage(&anyhow!("a registry, a version to raise and --force are for --publish, which is not given"));
     }
@@ -122,38 +122,44 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     options.how.tell(&file, &report);
     if !report.valid {
         if options.json {
-            print(json_line(&Outcome { image: None, id: None, platform: None, report: &report, published: None })?)?;
+            print(json_line(&BuildOutcome {
+                image: None,
+                id: None,
+                platform: None,
+                report: &report,
+                published: None,
+            })?)?;
         }
-        return Ok(Exit::Failed);
+        return Ok(ExitStatus::Failed);
     }
     let source = options.how.source(file, report)?;
     let docker = options.how.engine.open().await?;
     let account = (options.pushing.account(), place.as_ref());
     let Some(image) = options.how.build(&docker, &options.directory, &source, account, &stop).await? else {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     };
     let mut published = None;
     if let Some(place) = place {
         stderrln!("Built {}", tame(&source.name));
         let Options { how, pushing, directory, .. } = options;
-        let work = Work { docker: &docker, how, directory, pushing, place, dry_run: false, stop: &stop };
+        let work = ImagePublication { docker: &docker, how, directory, pushing, place, dry_run: false, stop: &stop };
         published = work.publish(&source.name).await?;
         if published.is_none() {
-            return Ok(Exit::Interrupted);
+            return Ok(ExitStatus::Interrupted);
         }
     }
     if options.json {
         let (image, id, platform) = (Some(&*source.name), Some(image.id.as_str()), Some(&*image.platform));
-        print(json_line(&Outcome { image, id, platform, report: &source.report, published })?)?;
+        print(json_line(&BuildOutcome { image, id, platform, report: &source.report, published })?)?;
     } else if let Some(published) = published {
         print(published.lines())?;
     } else {
         print(as_called(&next_steps(&source)))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-impl How {
+impl BuildOptions {
     /// Reads the manifest, and validates it.
     ///
     /// # Errors
@@ -187,7 +193,7 @@ impl How {
     ///
     /// # Errors
     /// The image name of the standard is not a valid Docker reference.
-    pub(super) fn source(&self, file: ManifestFile, report: ValidationReport) -> anyhow::Result<Source> {
+    pub(super) fn source(&self, file: ManifestFile, report: ValidationReport) -> anyhow::Result<BuildSource> {
         let text = std::str::from_utf8(&file.bytes).context("a valid manifest is UTF-8")?;
         let manifest = SeedManifest::parse(text)?;
         let name = name_of(&manifest);
@@ -199,7 +205,7 @@ impl How {
                 tame(&name)
             );
         }
-        Ok(Source { name, manifest, file, report })
+        Ok(BuildSource { name, manifest, file, report })
     }
 
     /// Builds the image; `None` if it was stopped.
@@ -210,8 +216,8 @@ impl How {
         &self,
         docker: &DockerClient,
         directory: &Path,
-        source: &Source,
-        (account, registry): (&Account, Option<&RegistryAddress>),
+        source: &BuildSource,
+        (account, registry): (&RegistryAccount, Option<&RegistryAddress>),
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<EngineImage>> {
         let dockerfile =
@@ -269,7 +275,7 @@ fn near(given: &Path, directory: &Path) -> PathBuf {
 /// `docker login`.
 fn base_credentials(
     instructions: &str,
-    account: &Account,
+    account: &RegistryAccount,
     registry: Option<&RegistryAddress>,
 ) -> anyhow::Result<HashMap<String, RegistryCredentials>> {
     let froms = instructions.lines().filter_map(|line| {
@@ -297,7 +303,7 @@ fn base_credentials(
 }
 
 /// Suggested next commands.
-fn next_steps(source: &Source) -> String {
+fn next_steps(source: &BuildSource) -> String {
     let name = tame(&source.name);
     let job = super::run::expected(&source.manifest);
     format!(

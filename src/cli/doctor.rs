@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::render::{json_line, tame};
-use super::{Exit, print};
+use super::{ExitStatus, print};
 use crate::app::{DiagnosticFinding, DiagnosticVerdict, examine};
 use crate::config::{ConfigFlags, ServiceSettings};
 use crate::http::too_few_handles;
@@ -19,7 +19,7 @@ pub(super) struct Options {
     engine: Option<String>,
 }
 
-pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Result<ExitStatus> {
     let settings = ServiceSettings::load(flags)?;
     let mut findings = examine(&settings, options.engine.clone()).await;
     findings.push(file_handles(&settings));
@@ -29,7 +29,7 @@ pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Resul
         print(findings.iter().map(lines).collect::<String>())?;
     }
     let worst = findings.iter().map(|finding| finding.verdict).max();
-    Ok(if worst == Some(DiagnosticVerdict::Bad) { Exit::Failed } else { Exit::Done })
+    Ok(if worst == Some(DiagnosticVerdict::Bad) { ExitStatus::Failed } else { ExitStatus::Done })
 }
 
 /// The hard limit of this process: the service raises its soft limit to it.

@@ -9,9 +9,9 @@ use clap::{Args, Subcommand};
 use super::engine_at::EngineAt;
 use super::job::{name_of, usage, valid};
 use super::manifest_file::{self, ManifestFile, shown};
-use super::place::{Account, login};
+use super::place::{RegistryAccount, login};
 use super::render::tame;
-use super::{Exit, print};
+use super::{ExitStatus, print};
 use crate::app::remote_images::{ImageBrowser, reference};
 use crate::engine::export::{ExportSource, cwl, script};
 use crate::engine::runtime::{self, ContainerRuntime as _, ImageStartConfig};
@@ -47,24 +47,24 @@ pub(super) struct Options {
     #[command(flatten)]
     engine: EngineAt,
     #[command(flatten)]
-    account: Account,
+    account: RegistryAccount,
 }
 
 /// A manifest, and what is known of its image.
-struct Found {
+struct ExportableJob {
     file: ManifestFile,
     /// Name of the image as typed; `None`: derived from the manifest.
     image: Option<String>,
     config: Option<ImageStartConfig>,
 }
 
-pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
+pub(super) async fn run(command: &Command) -> anyhow::Result<ExitStatus> {
     let (Command::Cwl(options) | Command::Docker(options)) = command;
     let found = match find(options).await? {
         Ok(found) => found,
         Err(why) => return usage(&why),
     };
-    let Some(manifest) = valid(false, &found.file)? else { return Ok(Exit::Failed) };
+    let Some(manifest) = valid(false, &found.file)? else { return Ok(ExitStatus::Failed) };
     let image = options.name.clone().or(found.image).unwrap_or_else(|| name_of(&manifest));
     let folder = options.workdir.clone().map(|folder| ImageStartConfig { folder, ..ImageStartConfig::default() });
     let config = folder.or(found.config);
@@ -81,14 +81,14 @@ pub(super) async fn run(command: &Command) -> anyhow::Result<Exit> {
         None => print(&made.text)?,
         Some(path) => fs::write(path, &made.text).with_context(|| format!("{} cannot be written", shown(path)))?,
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Finds the manifest. An inner error is wrong usage (exit 2), an outer one a failure (exit 1).
-async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
+async fn find(options: &Options) -> anyhow::Result<anyhow::Result<ExportableJob>> {
     let path = Path::new(&options.image);
     if path.exists() || options.image.starts_with(['.', '/']) {
-        return Ok(manifest_file::read(path).map(|file| Found { file, image: None, config: None }));
+        return Ok(manifest_file::read(path).map(|file| ExportableJob { file, image: None, config: None }));
     }
     let (label, config) = match at_engine(options).await {
         Ok(image) => (image.labels.get(LABEL).cloned(), Some(image.config)),
@@ -99,7 +99,7 @@ async fn find(options: &Options) -> anyhow::Result<anyhow::Result<Found>> {
     let Some(label) = label else { bail!("{name} is no Seed image: it has no label {LABEL}") };
     let text = label::read(&label).with_context(|| format!("{name} is no Seed image"))?;
     let file = ManifestFile { name, path: None, bytes: text.into_bytes() };
-    Ok(Ok(Found { file, image: Some(options.image.clone()), config }))
+    Ok(Ok(ExportableJob { file, image: Some(options.image.clone()), config }))
 }
 
 async fn at_engine(options: &Options) -> runtime::Result<runtime::EngineImage> {

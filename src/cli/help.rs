@@ -17,11 +17,11 @@ use clap_mangen::Man;
 use http::Method;
 
 use super::engine_at::EngineAt;
-use super::remote::{Server, text};
 use super::render::tame;
-use super::{Arguments, EXIT_CODES, Exit, called, old, print};
-use crate::cli::called::as_called;
+use super::server_client::{ServerOptions, text};
+use super::{CliArguments, EXIT_CODES, ExitStatus, print, program_name, seed_cli};
 use crate::cli::manifest_file;
+use crate::cli::program_name::as_called;
 use crate::seed::LABEL;
 
 /// The banner that `seed` prints without arguments, as Seed CLI does.
@@ -103,7 +103,7 @@ pub(super) struct NameOptions {
     #[arg(value_enum)]
     kind: NameKind,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
     #[command(flatten)]
     engine: EngineAt,
 }
@@ -127,7 +127,7 @@ pub(super) struct ManOptions {
 
 /// The whole program as help and completions show it.
 pub(super) fn command() -> Command {
-    let command = with_examples(Arguments::command(), "").after_help(EXIT_CODES).bin_name(called::name());
+    let command = with_examples(CliArguments::command(), "").after_help(EXIT_CODES).bin_name(program_name::name());
     let template = template(&command);
     command.help_template(template)
 }
@@ -137,10 +137,10 @@ pub(super) fn without_command(mut program: Command, is_seed: bool) -> ExitCode {
     let help = program.render_help();
     if is_seed {
         _ = write!(AutoStream::auto(stdout()), "{LOGO}\n{}", help.ansi());
-        return Exit::Done.into();
+        return ExitStatus::Done.into();
     }
     _ = write!(AutoStream::auto(stderr()), "{}", help.ansi());
-    Exit::Usage.into()
+    ExitStatus::Usage.into()
 }
 
 /// Help template with the commands in groups: clap only has one list of them.
@@ -149,10 +149,10 @@ fn template(command: &Command) -> String {
     let (on, off) = (header.render(), header.render_reset());
     let mut text = "{about-with-newline}\n{usage-heading} {usage}\n".to_owned();
     let width = GROUPS.iter().flat_map(|(_, names)| names.iter()).map(|name| name.len()).max().unwrap_or_default();
-    let is_seed = called::name() != "silo";
+    let is_seed = program_name::name() != "silo";
     for (group, names) in GROUPS {
         // Seed CLI has only some of the commands.
-        let is_known = |name: &&&str| !is_seed || **name == "help" || old::verbs().any(|verb| verb == **name);
+        let is_known = |name: &&&str| !is_seed || **name == "help" || seed_cli::verbs().any(|verb| verb == **name);
         let names: Vec<&&str> = names.iter().filter(is_known).collect();
         if names.is_empty() {
             continue;

@@ -10,15 +10,15 @@ use indicatif::HumanBytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::ask::ConsentOption;
+use super::consent::ConsentOption;
 use super::engine_at::EngineAt;
-use super::job::live::{Bar, Show, stop_on_signal};
+use super::job::live::{JobOutputMode, TransferBar, stop_on_signal};
 use super::job::{image_reference, usage};
-use super::place::{Account, Registry, login};
-use super::remote::moment_of;
+use super::place::{RegistryAccount, RegistryOptions, login};
 use super::render::{json_line, problems, renderer, summary, tame};
+use super::server_client::moment_of;
 use super::table::{copied, table, whole, words};
-use super::{Exit, manifest_file, print};
+use super::{ExitStatus, manifest_file, print};
 use crate::app::remote_images::{ImageBrowser, InspectedImage, RegistryAddress, reference};
 use crate::engine::docker::ListedImage;
 use crate::engine::runtime::ContainerRuntime as _;
@@ -28,7 +28,7 @@ use crate::seed::{LABEL, label};
 
 /// An image in a registry: a full reference, or a name with -r and -O.
 #[derive(Args)]
-struct Remote {
+struct RemoteImageOptions {
     /// The image: HOST/ORG/NAME:TAG, or NAME:TAG in the registry that -r names [default: that of the folder's manifest]
     #[arg(value_name = "IMAGE")]
     image: Option<String>,
@@ -36,18 +36,18 @@ struct Remote {
     #[arg(short = 'M', long, value_name = "FILE", conflicts_with = "image")]
     manifest: Option<PathBuf>,
     #[command(flatten)]
-    registry: Registry,
+    registry: RegistryOptions,
 }
 
 /// The image's registry, repository and tag.
-struct Target {
+struct RegistryTag {
     place: RegistryAddress,
     repository: String,
     tag: String,
 }
 
-impl Remote {
-    fn target(&self) -> anyhow::Result<Target> {
+impl RemoteImageOptions {
+    fn target(&self) -> anyhow::Result<RegistryTag> {
         let image = match &self.image {
             Some(image) => image.clone(),
             None => named_by(self.manifest.as_deref().unwrap_or(Path::new(".")))?,
@@ -59,14 +59,14 @@ impl Remote {
         if self.registry.is_named() || !image.contains('/') {
             let place = self.registry.place()?;
             let (_, name, tag) = reference(&format!("host.invalid/{}", place.repository(last)))?;
-            return Ok(Target { place, repository: name, tag });
+            return Ok(RegistryTag { place, repository: name, tag });
         }
         let (place, repository, tag) = reference(&image)?;
-        Ok(Target { place, repository, tag })
+        Ok(RegistryTag { place, repository, tag })
     }
 }
 
-impl Target {
+impl RegistryTag {
     fn reference(&self) -> String {
         let separator = if self.tag.contains(':') { '@' } else { ':' };
         format!("{}/{}{separator}{}", self.place.host, self.repository, self.tag)
@@ -78,7 +78,7 @@ impl Target {
         (!self.tag.contains(':')).then(|| format!("{name}:{}", self.tag))
     }
 
-    async fn open(&self, account: &Account) -> anyhow::Result<ImageBrowser> {
+    async fn open(&self, account: &RegistryAccount) -> anyhow::Result<ImageBrowser> {
         let credentials = account.credentials(&self.place.host)?;
         Ok(ImageBrowser::registry(&self.place, &login(credentials.as_ref())).await?)
     }
@@ -97,7 +97,7 @@ fn named_by(manifest: &Path) -> anyhow::Result<String> {
 )]
 pub(super) struct UnpublishOptions {
     #[command(flatten)]
-    remote: Remote,
+    remote: RemoteImageOptions,
     /// Where the registry deletes whole images only, take their other tags away, too
     #[arg(short, long)]
     force: bool,
@@ -110,13 +110,13 @@ pub(super) struct UnpublishOptions {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Unpublished<'a> {
+struct UnpublishOutcome<'a> {
     reference: &'a str,
     digest: &'a str,
     other_tags: &'a [String],
 }
 
-pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<Exit> {
+pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<ExitStatus> {
     let target = match options.remote.target() {
         Ok(target) => target,
         Err(why) => return usage(&why),
@@ -126,13 +126,13 @@ pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<Exit
     let done = registry.unpublish(&target.repository, &target.tag, options.force).await?;
     if options.json {
         let (reference, digest, other_tags) = (&done.reference, &done.digest, &done.others);
-        print(json_line(&Unpublished { reference, digest, other_tags })?)?;
-        return Ok(Exit::Done);
+        print(json_line(&UnpublishOutcome { reference, digest, other_tags })?)?;
+        return Ok(ExitStatus::Done);
     }
     let others =
         if done.others.is_empty() { String::new() } else { format!(", and with it {}", done.others.join(", ")) };
     print(format_args!("Removed {}{}\n", tame(&done.reference), tame(&others)))?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 #[derive(Args)]
@@ -143,7 +143,7 @@ pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<Exit
 )]
 pub(super) struct PullOptions {
     #[command(flatten)]
-    remote: Remote,
+    remote: RemoteImageOptions,
     /// The platform, as in linux/arm64
     #[arg(long)]
     platform: Option<String>,
@@ -158,13 +158,13 @@ pub(super) struct PullOptions {
 }
 
 #[derive(Serialize)]
-struct Pulled<'a> {
+struct PullOutcome<'a> {
     reference: &'a str,
     image: &'a str,
     id: &'a str,
 }
 
-pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
+pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<ExitStatus> {
     let stop = stop_on_signal()?;
     let target = match options.remote.target() {
         Ok(target) => target,
@@ -177,7 +177,11 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
         Ok(wanted) => wanted,
         Err(why) => return usage(&why),
     };
-    let mut bar = Bar::new("Pulling", &reference, if options.quiet { Show::Nothing } else { Show::Both });
+    let mut bar = TransferBar::new(
+        "Pulling",
+        &reference,
+        if options.quiet { JobOutputMode::Nothing } else { JobOutputMode::Both },
+    );
     let pulled = tokio::select! {
         pulled = docker.pull(&wanted, options.platform.as_deref(), credentials.as_ref(), |it| bar.show(it)) => Some(pulled),
         () = stop.cancelled() => None,
@@ -185,7 +189,7 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
     bar.finish();
     match pulled {
         Some(pulled) => pulled?,
-        None => return Ok(Exit::Interrupted),
+        None => return Ok(ExitStatus::Interrupted),
     }
     let image = docker.image(&wanted).await?;
     if let Err(why) = image.labels.get(LABEL).map(|text| label::read(text)).transpose() {
@@ -198,16 +202,16 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<Exit> {
         docker.name(&image.id, &image_reference(&short)?).await?;
     }
     if options.json {
-        print(json_line(&Pulled { reference: &reference, image: &short, id: image.id.as_str() })?)?;
+        print(json_line(&PullOutcome { reference: &reference, image: &short, id: image.id.as_str() })?)?;
     } else {
         print(format_args!("Pulled {} as {}\n", tame(&reference), tame(&short)))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 the engine was asked; 1 it does not answer; 2 wrong usage.")]
-pub(super) struct ListOptions {
+pub(super) struct ImageListOptions {
     #[command(flatten)]
     engine: EngineAt,
     /// As JSON
@@ -218,7 +222,7 @@ pub(super) struct ListOptions {
 /// A Seed image at the engine.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Local {
+struct LocalSeedImage {
     image: String,
     id: String,
     /// In bytes.
@@ -230,7 +234,7 @@ struct Local {
     valid: bool,
 }
 
-impl Local {
+impl LocalSeedImage {
     fn all(listed: ListedImage) -> Vec<Self> {
         let label = listed.labels.get(LABEL).map(String::as_str).unwrap_or_default();
         let text = label::read(label).unwrap_or_default();
@@ -255,16 +259,16 @@ impl Local {
     }
 }
 
-pub(super) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
+pub(super) async fn list(options: &ImageListOptions) -> anyhow::Result<ExitStatus> {
     let docker = options.engine.open().await?;
-    let local: Vec<Local> = docker.images(LABEL).await?.into_iter().flat_map(Local::all).collect();
+    let local: Vec<LocalSeedImage> = docker.images(LABEL).await?.into_iter().flat_map(LocalSeedImage::all).collect();
     if options.json {
         print(json_line(&local)?)?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     if local.is_empty() {
         stderrln!("The engine has no Seed images; build one with: silo build");
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     let rows = local.into_iter().map(|it| {
         let mark = if it.valid { "" } else { "  (invalid manifest)" };
@@ -272,7 +276,7 @@ pub(super) async fn list(options: &ListOptions) -> anyhow::Result<Exit> {
         [tame(&it.image) + mark, created, HumanBytes(it.size).to_string(), tame(&it.title)]
     });
     print(format_args!("{}\n", table([copied("IMAGE"), whole("CREATED"), whole("SIZE"), words("TITLE")], rows)))?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 #[derive(Subcommand)]
@@ -298,7 +302,7 @@ pub(super) struct InspectOptions {
     #[arg(long, conflicts_with = "json")]
     manifest: bool,
     #[command(flatten)]
-    account: Account,
+    account: RegistryAccount,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -306,7 +310,7 @@ pub(super) struct InspectOptions {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Inspected<'a> {
+struct InspectOutcome<'a> {
     reference: &'a str,
     digest: &'a str,
     platforms: &'a [String],
@@ -316,7 +320,7 @@ struct Inspected<'a> {
     report: &'a ValidationReport,
 }
 
-pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
+pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<ExitStatus> {
     let ImageCommand::Inspect(options) = command;
     let seen = match find(options).await? {
         Ok(seen) => seen,
@@ -327,11 +331,11 @@ pub(super) async fn image(command: &ImageCommand) -> anyhow::Result<Exit> {
         Some(label) => judge_label(label, ValidationRules::default()),
         None => judge_unlabelled(ValidationRules::default()),
     };
-    let exit = if report.valid { Exit::Done } else { Exit::Failed };
+    let exit = if report.valid { ExitStatus::Done } else { ExitStatus::Failed };
     if options.json {
         let manifest = text.map(RawValue::from_string).transpose()?;
         let InspectedImage { reference, digest, platforms, built, .. } = &seen;
-        print(json_line(&Inspected {
+        print(json_line(&InspectOutcome {
             reference,
             digest,
             platforms,
@@ -384,7 +388,7 @@ async fn find(options: &InspectOptions) -> anyhow::Result<anyhow::Result<Inspect
         Ok(parts) => parts,
         Err(why) => return Ok(Err(why.into())),
     };
-    let target = Target { place, repository, tag };
+    let target = RegistryTag { place, repository, tag };
     let registry = target.open(&options.account).await?;
     Ok(Ok(registry.see(&target.repository, &target.tag).await?))
 }

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
-use self::wrap::Wrapped;
+use self::wrap::WrapTarget;
 use super::job::usage;
 use super::manifest_file::{FILE_NAME, create, shown};
 use super::render::tame;
-use super::{Exit, called, complain, print};
+use super::{ExitStatus, complain, print, program_name};
 use crate::seed::starter::{self, EXAMPLE_INPUT, InitAnswers, StarterMaintainer};
 use crate::seed::validate::{ValidationRules, judge};
 use crate::seed::{ManifestProblem, ProblemCode, ValidationProfile};
@@ -54,16 +54,16 @@ pub(super) struct Options {
     yes: bool,
 }
 
-pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
+pub(super) fn run(options: Options) -> anyhow::Result<ExitStatus> {
     // Seed CLI writes only a manifest.
-    let is_seed = called::name() != "silo";
+    let is_seed = program_name::name() != "silo";
     let folder = folder_of(&options.folder, !is_seed)?;
     let path = folder.join(FILE_NAME);
     // A dangling symlink counts as existing, too.
     if path.symlink_metadata().is_ok() {
         return left_alone(&path);
     }
-    let wrapped = match options.from.as_deref().map(|from| Wrapped::find(from, &folder)).transpose() {
+    let wrapped = match options.from.as_deref().map(|from| WrapTarget::find(from, &folder)).transpose() {
         Ok(wrapped) => wrapped,
         Err(why) => return usage(&why),
     };
@@ -71,7 +71,7 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
     let answers = suggested(&folder, &options);
     if let Some(why) = objection(&answers) {
         complain(&anyhow!("a name, title or maintainer cannot be used: {why}"));
-        return Ok(Exit::Usage);
+        return Ok(ExitStatus::Usage);
     }
     let answers = if asks { interview(answers, &options)? } else { answers };
     let is_bare = options.manifest_only || is_seed || project::is_begun(&folder);
@@ -84,11 +84,11 @@ pub(super) fn run(options: Options) -> anyhow::Result<Exit> {
     print(format_args!("Created Seed file: {}\n", shown(&path)))?;
     let (made, build) = match wrapped {
         Some(wrapped) => wrapped.write(&folder)?,
-        None if is_bare => return Ok(Exit::Done),
+        None if is_bare => return Ok(ExitStatus::Done),
         None => (project::write(&folder, &answers)?, "silo build".to_owned()),
     };
     print(next_steps(&options.folder, &made, &build, options.from.is_some()))?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// The folder, created if `may_be_made`.
@@ -121,9 +121,9 @@ fn next_steps(folder: &Path, made: &[String], build: &str, is_wrapped: bool) -> 
     )
 }
 
-fn left_alone(path: &Path) -> anyhow::Result<Exit> {
+fn left_alone(path: &Path) -> anyhow::Result<ExitStatus> {
     stderrln!("Pre-existing {} found. Existing file left unmodified.", shown(path));
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// The answers used without an interview.

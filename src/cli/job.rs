@@ -10,13 +10,13 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use self::subject::Machine;
+use self::subject::EngineWithImage;
 use super::engine_at::EngineAt;
 use super::manifest_file::{self, ManifestFile};
 use super::place::PullAccount;
 use super::render::{json_line, problems, renderer, summary, tame};
 use super::suggest::nearest_path;
-use super::{Exit, print};
+use super::{ExitStatus, print};
 use crate::engine::container::NetworkMode;
 use crate::engine::folder::RunPaths;
 use crate::engine::inputs::survey;
@@ -129,7 +129,7 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
 /// Output of `--json` if nothing is run.
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Outcome<'a> {
+pub(super) struct JobPlanOutcome<'a> {
     /// Whether the request can be run.
     pub valid: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -150,7 +150,7 @@ pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Se
         return Ok(Some(SeedManifest::parse(text)?));
     }
     if json {
-        print(json_line(&Outcome { report: Some(&report), ..Outcome::default() })?)?;
+        print(json_line(&JobPlanOutcome { report: Some(&report), ..JobPlanOutcome::default() })?)?;
     } else {
         let drawn = problems(&renderer(&std::io::stderr()), &file.name, &file.bytes, &report);
         stderrln!("{drawn}{}", summary(&file.name, &report));
@@ -159,10 +159,10 @@ pub(super) fn valid(json: bool, file: &ManifestFile) -> anyhow::Result<Option<Se
 }
 
 /// Reports wrong usage.
-pub(super) fn usage(why: &anyhow::Error) -> anyhow::Result<Exit> {
+pub(super) fn usage(why: &anyhow::Error) -> anyhow::Result<ExitStatus> {
     // The message may contain paths as typed, so it is escaped.
     super::complain(&anyhow!(tame(&format!("{why:#}"))));
-    Ok(Exit::Usage)
+    Ok(ExitStatus::Usage)
 }
 
 /// The image name that the standard prescribes for a job.
@@ -180,7 +180,7 @@ pub(super) fn image_reference(name: &str) -> anyhow::Result<ImageReference> {
 }
 
 /// A request, as far as the arguments are valid.
-pub(super) struct Asked {
+pub(super) struct JobRequest {
     pub request: RunRequest,
     /// Problems of invalid arguments.
     pub problems: Vec<PlanProblem>,
@@ -196,7 +196,7 @@ pub(super) enum Unusable {
     Mount(String),
 }
 
-impl Asked {
+impl JobRequest {
     fn refuse(&mut self, what: Unusable, why: impl std::fmt::Display, path: &Path) {
         let (Unusable::File(subject) | Unusable::Json(subject) | Unusable::Mount(subject)) = &what;
         let help = match nearest_path(path) {
@@ -246,10 +246,15 @@ impl Asked {
 }
 
 /// Builds the request. Without `machine`, its resources are unknown and nothing is refused for lack of them.
-pub(super) fn request(options: &Options, image: &ImageReference, folder: RunPaths, machine: Option<&Machine>) -> Asked {
+pub(super) fn request(
+    options: &Options,
+    image: &ImageReference,
+    folder: RunPaths,
+    machine: Option<&EngineWithImage>,
+) -> JobRequest {
     let engine = machine.map(|machine| &machine.engine);
     let mut asked =
-        Asked { request: RunRequest::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
+        JobRequest { request: RunRequest::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
     for (key, path) in &options.input {
         match survey(Path::new(path)) {
             Ok(source) => asked.request.files.push((key.clone(), source)),

@@ -12,7 +12,7 @@ use super::account::PasswordSource;
 use super::logins::{KeptLogin, KeptLogins};
 use super::manifest_file::shown;
 use super::print;
-use super::remote::{Server, answers, moment, text};
+use super::server_client::{ServerOptions, answers, moment, text};
 use crate::app::PASSWORD_FILE;
 use crate::client::Error;
 
@@ -31,7 +31,7 @@ pub(super) struct LoginOptions {
     #[command(flatten)]
     password: PasswordSource,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
@@ -67,7 +67,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
 #[derive(Args)]
 pub(super) struct LogoutOptions {
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 /// Ends the session at the server, too, if it can be reached.
@@ -92,7 +92,7 @@ pub(super) struct WhoamiOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 pub(super) async fn whoami(options: WhoamiOptions) -> anyhow::Result<()> {

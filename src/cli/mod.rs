@@ -1,5 +1,5 @@
 //! The command line: one file per command. Requested output goes to standard output, everything else to standard error.
-//! Exit codes are those of [`Exit`].
+//! Exit codes are those of [`ExitStatus`].
 
 /// Writes to standard error, and ignores failures such as a closed pipe or a full disk: there is no other stream to
 /// report them on.
@@ -15,16 +15,15 @@ macro_rules! stderrln {
     ($($words:tt)*) => {{
         use std::io::Write as _;
         let text = format!($($words)*);
-        _ = writeln!(std::io::stderr().lock(), "{}", crate::cli::called::as_called(&text));
+        _ = writeln!(std::io::stderr().lock(), "{}", crate::cli::program_name::as_called(&text));
     }};
 }
 
 mod account;
-mod ask;
 mod batch;
 mod build;
-mod called;
 mod config;
+mod consent;
 mod doctor;
 mod engine_at;
 mod export;
@@ -36,18 +35,19 @@ mod keys;
 mod login;
 mod logins;
 mod manifest_file;
-mod old;
 mod place;
+mod program_name;
 mod publish;
 mod registry;
-mod remote;
 mod render;
 mod run;
 mod runs;
 mod scan;
 mod search;
 mod search_registry;
+mod seed_cli;
 mod serve;
+mod server_client;
 mod shell;
 mod spec;
 mod suggest;
@@ -70,20 +70,20 @@ use crate::config::{ConfigFlags, LogFormat, LogSettings};
 /// Finds Seed images in container registries, and lets people and frameworks search them.
 #[derive(Parser)]
 #[command(name = "silo", version, about, max_term_width = 100)]
-struct Arguments {
+struct CliArguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    local: Local,
+    local: LocalOptions,
     #[command(flatten)]
     serve: serve::Options,
     #[command(flatten)]
-    telling: Telling,
+    telling: MessageOptions,
 }
 
 /// Verbosity and colours.
 #[derive(Args, Clone)]
-struct Telling {
+struct MessageOptions {
     /// Also tell what is asked of servers and registries; twice: more of it
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Messages")]
     verbose: u8,
@@ -94,7 +94,7 @@ struct Telling {
 
 /// Paths of the local configuration and data.
 #[derive(Args, Clone)]
-struct Local {
+struct LocalOptions {
     /// A configuration file in TOML; `silo config --defaults` shows every option
     #[arg(long, global = true, value_name = "FILE", help_heading = "This machine")]
     config: Option<PathBuf>,
@@ -133,7 +133,7 @@ enum Command {
     /// Ask the service on this machine whether it is alive
     ///
     /// For health checks of containers: the exit code is the answer.
-    Health(remote::HealthOptions),
+    Health(server_client::HealthOptions),
     /// Check that this machine has what the service needs
     Doctor(doctor::Options),
     /// Write a manifest to start from
@@ -164,7 +164,7 @@ enum Command {
     /// Fetch an image from a registry
     Pull(images::PullOptions),
     /// List the Seed images that this machine's container engine has
-    List(images::ListOptions),
+    List(images::ImageListOptions),
     /// Look at images without an engine
     #[command(subcommand)]
     Image(images::ImageCommand),
@@ -184,7 +184,7 @@ enum Command {
 
 /// Exit codes, ordered by severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Exit {
+enum ExitStatus {
     /// Success.
     Done = 0,
     /// The command failed, or what was checked has problems. Every `Err` ends so.
@@ -203,8 +203,8 @@ enum Exit {
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong usage; \
     3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.";
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         Self::from(exit as u8)
     }
 }
@@ -226,7 +226,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Err(why) => return complain(&anyhow::Error::new(why)),
     };
     let log = arguments.telling.verbose;
-    let _log = match (log > 0).then(|| runtime.block_on(async { tell_more(log) })).transpose() {
+    let _log = match (log > 0).then(|| runtime.block_on(async { enable_verbose_log(log) })).transpose() {
         Ok(log) => log,
         Err(why) => return complain(&why),
     };
@@ -240,7 +240,7 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
 }
 
 /// Logs this program's debug messages to standard error; with `-vv` also traces.
-fn tell_more(verbose: u8) -> anyhow::Result<crate::telemetry::LogOutput> {
+fn enable_verbose_log(verbose: u8) -> anyhow::Result<crate::telemetry::LogOutput> {
     let filter = if verbose > 1 { "info,silo=trace" } else { "warn,silo=debug" };
     crate::telemetry::start_logs(&LogSettings { format: LogFormat::Text, filter: filter.to_owned() })
 }
@@ -254,11 +254,11 @@ fn colour_choice(words: &[String]) -> ColorChoice {
 }
 
 /// Parses the arguments, after rewriting Seed CLI's spelling.
-fn parse(arguments: Vec<OsString>) -> Result<Arguments, ExitCode> {
-    called::remember(old::called_as(&arguments));
-    let old::Rewritten { arguments, notes, is_seed } = old::rewrite(arguments).map_err(|why| {
+fn parse(arguments: Vec<OsString>) -> Result<CliArguments, ExitCode> {
+    program_name::remember(seed_cli::called_as(&arguments));
+    let seed_cli::RewrittenArguments { arguments, notes, is_seed } = seed_cli::rewrite(arguments).map_err(|why| {
         _ = complain(&anyhow::Error::msg(render::tame(why.as_str())));
-        ExitCode::from(Exit::Usage)
+        ExitCode::from(ExitStatus::Usage)
     })?;
     for note in notes {
         stderrln!("note: {}", render::tame(&note));
@@ -277,7 +277,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Arguments, ExitCode> {
     .write_global();
     let mut program = help::command().color(colour);
     let matches = program.try_get_matches_from_mut(arguments);
-    let parsed = matches.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let parsed = matches.and_then(|matches| CliArguments::from_arg_matches(&matches));
     let parsed = parsed.map_err(|why| told(suggest::mend(why, &program, &words)))?;
     if parsed.command.is_some() || !is_seed && parsed.serve.is_asked_for() {
         return Ok(parsed);
@@ -289,7 +289,7 @@ fn parse(arguments: Vec<OsString>) -> Result<Arguments, ExitCode> {
     Err(help::without_command(program, is_seed))
 }
 
-async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
+async fn dispatch(arguments: CliArguments) -> anyhow::Result<ExitStatus> {
     let flags = ConfigFlags { config: arguments.local.config, data: arguments.local.data, listen: None };
     match arguments.command {
         // `silo --demo`
@@ -305,7 +305,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
         Some(Command::Spec(options)) => spec::run(&options),
-        Some(Command::Health(options)) => remote::health(&flags, options).await,
+        Some(Command::Health(options)) => server_client::health(&flags, options).await,
         Some(Command::Doctor(options)) => return doctor::run(&flags, &options).await,
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),
@@ -329,7 +329,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         }
         Some(Command::Image(command)) => return images::image(&command).await,
     }?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Writes requested output to standard output. A closed pipe, as in `silo search x | head -1`, is no error.
@@ -345,6 +345,6 @@ fn print(text: impl Display) -> anyhow::Result<()> {
 }
 
 fn complain(why: &anyhow::Error) -> ExitCode {
-    stderrln!("{}: {why:#}", called::name());
+    stderrln!("{}: {why:#}", program_name::name());
     ExitCode::FAILURE
 }

@@ -24,7 +24,7 @@ const LONGEST_PASSWORD: u64 = 64 << 10;
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 #[derive(Args, Clone, Default)]
-pub(super) struct Registry {
+pub(super) struct RegistryOptions {
     /// The registry: host[:port], with http:// before it for one without TLS [default: Docker Hub]
     #[arg(short, long, value_name = "REGISTRY", help_heading = "Registry")]
     registry: Option<String>,
@@ -33,12 +33,12 @@ pub(super) struct Registry {
     #[arg(short = 'O', long, value_name = "ORG", help_heading = "Registry")]
     org: Option<String>,
     #[command(flatten)]
-    account: Account,
+    account: RegistryAccount,
 }
 
 /// Credentials for a registry.
 #[derive(Args, Clone, Default)]
-pub(super) struct Account {
+pub(super) struct RegistryAccount {
     /// The user; without one, what `docker login` has left in Docker's configuration
     #[arg(short, long, alias = "user", value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
     username: Option<String>,
@@ -82,25 +82,25 @@ pub(super) struct PullAccount {
 }
 
 impl PullAccount {
-    /// See [`Account::credentials`].
+    /// See [`RegistryAccount::credentials`].
     ///
     /// # Errors
     /// See there.
     pub(super) fn credentials(&self, host: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         let Self { registry_user, registry_password, docker_config, auth_file, runtime_folder } = self.clone();
-        Account {
+        RegistryAccount {
             username: registry_user,
             password_variable: registry_password,
             docker_config,
             auth_file,
             runtime_folder,
-            ..Account::default()
+            ..RegistryAccount::default()
         }
         .credentials(host)
     }
 }
 
-impl Registry {
+impl RegistryOptions {
     /// Whether a registry, or a namespace of Docker Hub, was given.
     pub(super) fn is_named(&self) -> bool {
         self.registry.is_some() || self.org.is_some()
@@ -123,12 +123,12 @@ impl Registry {
         Ok(place)
     }
 
-    pub(super) fn account(&self) -> &Account {
+    pub(super) fn account(&self) -> &RegistryAccount {
         &self.account
     }
 }
 
-impl Account {
+impl RegistryAccount {
     /// Credentials for a host, in the form that an engine takes; `None`: anonymous.
     ///
     /// # Errors

@@ -7,13 +7,13 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{How, Source, place_of};
-use super::job::live::{Bar, Show, stop_on_signal};
+use super::build::{BuildOptions, BuildSource, place_of};
+use super::job::live::{JobOutputMode, TransferBar, stop_on_signal};
 use super::job::{image_reference, usage};
 use super::manifest_file::{self, ManifestFile};
-use super::place::{Account, Registry, login};
+use super::place::{RegistryAccount, RegistryOptions, login};
 use super::render::{json_line, problems, renderer, summary, tame};
-use super::{Exit, print};
+use super::{ExitStatus, print};
 use crate::app::remote_images::{ImageBrowser, RegistryAddress, TagState};
 use crate::engine::docker::DockerClient;
 use crate::engine::runtime::{ContainerRuntime as _, Error, RegistryCredentials};
@@ -41,9 +41,9 @@ pub(super) struct Options {
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     directory: PathBuf,
     #[command(flatten)]
-    how: How,
+    how: BuildOptions,
     #[command(flatten)]
-    pushing: Pushing,
+    pushing: PushOptions,
     /// Say what would be done; the registry is asked, and nothing is changed
     #[arg(long)]
     dry_run: bool,
@@ -54,9 +54,9 @@ pub(super) struct Options {
 
 /// Where an image is pushed, and what happens if it exists there already.
 #[derive(Args)]
-pub(super) struct Pushing {
+pub(super) struct PushOptions {
     #[command(flatten)]
-    registry: Registry,
+    registry: RegistryOptions,
     /// Overwrite what the registry has under this name, and publish also what is not valid
     #[arg(short, long)]
     force: bool,
@@ -80,13 +80,13 @@ pub(super) struct Pushing {
     job_major: bool,
 }
 
-impl Pushing {
+impl PushOptions {
     /// Whether any of these options was given.
     pub(super) fn is_asked_for(&self) -> bool {
         self.registry.is_named() || self.force || !self.bump().is_empty()
     }
 
-    pub(super) fn account(&self) -> &Account {
+    pub(super) fn account(&self) -> &RegistryAccount {
         self.registry.account()
     }
 
@@ -115,7 +115,7 @@ impl Pushing {
 /// Result of a publication, or of a dry run.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Published {
+pub(super) struct PublishOutcome {
     /// Name at the engine.
     image: String,
     /// Name at the registry.
@@ -131,7 +131,7 @@ pub(super) struct Published {
     dry_run: bool,
 }
 
-impl Published {
+impl PublishOutcome {
     /// The result for people.
     pub(super) fn lines(&self) -> String {
         let (image, reference) = (tame(&self.image), tame(&self.reference));
@@ -150,7 +150,7 @@ impl Published {
     }
 }
 
-pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     let stop = stop_on_signal()?;
     let Options { how, pushing, directory, .. } = options;
     let named = match &options.image {
@@ -162,37 +162,38 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         Err(why) => return usage(&why),
     };
     let docker = how.engine.open().await?;
-    let work = Work { docker: &docker, how, directory, pushing, place, dry_run: options.dry_run, stop: &stop };
-    let Some(published) = work.publish(&image).await? else { return Ok(Exit::Interrupted) };
+    let work =
+        ImagePublication { docker: &docker, how, directory, pushing, place, dry_run: options.dry_run, stop: &stop };
+    let Some(published) = work.publish(&image).await? else { return Ok(ExitStatus::Interrupted) };
     print(if options.json { json_line(&published)? } else { published.lines() })?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Image name by a folder's manifest.
-pub(super) fn of_manifest(how: &How, directory: &Path) -> anyhow::Result<String> {
+pub(super) fn of_manifest(how: &BuildOptions, directory: &Path) -> anyhow::Result<String> {
     let (file, report) = how.judged(directory)?;
     let named = "give the image's name, or the folder of a manifest with -d";
     report.image_name.ok_or_else(|| anyhow!("{} names no image, {named}; look at: silo validate", file.name))
 }
 
 /// Publication of one image.
-pub(super) struct Work<'a> {
+pub(super) struct ImagePublication<'a> {
     pub docker: &'a DockerClient,
     /// Options for a rebuild, if a version is raised.
-    pub how: &'a How,
+    pub how: &'a BuildOptions,
     pub directory: &'a Path,
-    pub pushing: &'a Pushing,
+    pub pushing: &'a PushOptions,
     pub place: RegistryAddress,
     pub dry_run: bool,
     pub stop: &'a CancellationToken,
 }
 
-impl Work<'_> {
+impl ImagePublication<'_> {
     /// Publishes the image; `None` if it was stopped. The temporary tag at the engine is removed in any case.
     ///
     /// # Errors
     /// The registry or the engine refuses, or the image is not publishable.
-    pub(super) async fn publish(&self, image: &str) -> anyhow::Result<Option<Published>> {
+    pub(super) async fn publish(&self, image: &str) -> anyhow::Result<Option<PublishOutcome>> {
         self.check(image).await?;
         let name = image.rsplit('/').next().unwrap_or(image);
         if !name.contains(':') || name.contains('@') {
@@ -264,7 +265,7 @@ impl Work<'_> {
         registry: &ImageBrowser,
         name: &str,
         by: VersionBump,
-    ) -> anyhow::Result<(Source, Vec<String>)> {
+    ) -> anyhow::Result<(BuildSource, Vec<String>)> {
         let (mut file, report) = self.how.judged(self.directory)?;
         if report.image_name.as_deref() != Some(name) {
             bail!(
@@ -310,10 +311,10 @@ impl Work<'_> {
         image: &str,
         name: &str,
         raised: Option<(&str, Vec<String>)>,
-    ) -> anyhow::Result<Option<Published>> {
+    ) -> anyhow::Result<Option<PublishOutcome>> {
         let reference = self.reference(name);
         let (raised_from, changes) = raised.map(|(from, changes)| (from.to_owned(), changes)).unzip();
-        let published = |digest| Published {
+        let published = |digest| PublishOutcome {
             image: image.to_owned(),
             reference: reference.clone(),
             digest,
@@ -326,7 +327,11 @@ impl Work<'_> {
         }
         let at_registry = image_reference(&reference)?;
         let named = self.docker.tag_temporarily(&image_reference(image)?, &at_registry).await?;
-        let mut bar = Bar::new("Pushing", &reference, if self.how.is_quiet() { Show::Nothing } else { Show::Both });
+        let mut bar = TransferBar::new(
+            "Pushing",
+            &reference,
+            if self.how.is_quiet() { JobOutputMode::Nothing } else { JobOutputMode::Both },
+        );
         let pushed = tokio::select! {
             pushed = self.docker.push(&at_registry, credentials, |progress| bar.show(progress)) => Some(pushed),
             () = self.stop.cancelled() => None,

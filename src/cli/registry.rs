@@ -9,9 +9,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::account::{PasswordSource, read_password};
-use super::ask::ConsentOption;
+use super::consent::ConsentOption;
 use super::print;
-use super::remote::{RegistryServer, Server, items, moment, text};
+use super::server_client::{RegistryServer, ServerOptions, items, moment, text};
 use super::suggest::nearest;
 use super::table::{copied, name, table, whole, words};
 use crate::catalog::RegistryKind;
@@ -30,7 +30,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        server: Server,
+        server: ServerOptions,
     },
     /// Make an address that the registry's notifications go to, so that what is pushed is found at once
     Hook {
@@ -47,7 +47,7 @@ pub(super) enum Command {
         #[arg(long, conflicts_with = "remove")]
         json: bool,
         #[command(flatten)]
-        server: Server,
+        server: ServerOptions,
     },
     /// Delete a registry and its images from the catalogue; the registry itself is not touched
     #[command(aliases = ["remove", "delete"])]
@@ -57,7 +57,7 @@ pub(super) enum Command {
         #[command(flatten)]
         consent: ConsentOption,
         #[command(flatten)]
-        server: Server,
+        server: ServerOptions,
     },
 }
 
@@ -296,7 +296,7 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn hook(registry: &str, secret: bool, json: bool, server: &Server) -> anyhow::Result<()> {
+async fn hook(registry: &str, secret: bool, json: bool, server: &ServerOptions) -> anyhow::Result<()> {
     use secrecy::ExposeSecret as _;
     let client = server.client()?;
     let id = find(&client, registry).await?;
@@ -336,7 +336,7 @@ fn last_scan(scan: &Value) -> String {
     }
 }
 
-async fn list(json: bool, server: &Server) -> anyhow::Result<()> {
+async fn list(json: bool, server: &ServerOptions) -> anyhow::Result<()> {
     let reply = server.client()?.ask(Method::GET, "/api/v1/registries", &[], None).await?;
     if json {
         print(format_args!("{reply}\n"))?;

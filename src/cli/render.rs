@@ -67,7 +67,7 @@ pub(super) fn renderer<S: anstream::stream::RawStream + AsFd>(stream: &S) -> Ren
 
 /// Draws every problem of a report with its position in the source.
 pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &ValidationReport) -> String {
-    let text = Text::new(source);
+    let text = NumberedText::new(source);
     let mut drawn = String::new();
     for problem in &report.problems {
         drawn += &renderer.render(&[group(name, &text, problem)]);
@@ -76,7 +76,7 @@ pub(super) fn problems(renderer: &Renderer, name: &str, source: &[u8], report: &
     drawn
 }
 
-fn group<'a>(name: &'a str, text: &Text<'_>, problem: &ManifestProblem) -> Group<'a> {
+fn group<'a>(name: &'a str, text: &NumberedText<'_>, problem: &ManifestProblem) -> Group<'a> {
     let level = match problem.severity {
         ProblemSeverity::Error => Level::ERROR,
         ProblemSeverity::Warning => Level::WARNING,
@@ -91,10 +91,10 @@ fn group<'a>(name: &'a str, text: &Text<'_>, problem: &ManifestProblem) -> Group
 }
 
 /// Adds a problem's position and an extract of the source.
-fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text<'_>, line: usize, column: usize) -> Group<'a> {
+fn placed<'a>(group: Group<'a>, name: &'a str, text: &NumberedText<'_>, line: usize, column: usize) -> Group<'a> {
     let origin = Origin::path(name).line(line).char_column(column);
     let Some(shown) = text.line(line) else { return group.element(origin) };
-    let window = Window::new(shown, column);
+    let window = LineExcerpt::new(shown, column);
     let snippet = Snippet::source(window.text).line_start(line);
     let snippet = snippet.annotation(AnnotationKind::Primary.span(window.marked));
     if window.is_cut {
@@ -106,13 +106,13 @@ fn placed<'a>(group: Group<'a>, name: &'a str, text: &Text<'_>, line: usize, col
 }
 
 /// The source of a report, split into lines.
-struct Text<'a> {
+struct NumberedText<'a> {
     text: Cow<'a, str>,
     /// Byte offset of each line's start.
     starts: Vec<usize>,
 }
 
-impl<'a> Text<'a> {
+impl<'a> NumberedText<'a> {
     fn new(source: &'a [u8]) -> Self {
         let text = readable(source);
         let starts = [0].into_iter().chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
@@ -129,7 +129,7 @@ impl<'a> Text<'a> {
 }
 
 /// Extract of a line that may be very long: a token with its surroundings.
-struct Window {
+struct LineExcerpt {
     text: String,
     /// Whether the line's beginning is cut off.
     is_cut: bool,
@@ -137,7 +137,7 @@ struct Window {
     marked: Range<usize>,
 }
 
-impl Window {
+impl LineExcerpt {
     /// Around the token at a column, in characters from 1. A column after the line's end is taken as its end.
     fn new(line: &str, column: usize) -> Self {
         let mut rest = line.chars();

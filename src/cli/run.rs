@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use super::job::live::{Stop, stop_on_signal, watch};
-use super::job::subject::{Subject, exit, show};
-use super::job::{self, Outcome, request};
+use super::job::live::{StopSignals, stop_on_signal, watch};
+use super::job::subject::{LocalJob, exit, show};
+use super::job::{self, JobPlanOutcome, request};
 use super::manifest_file::shown;
 use super::render::{json_line, tame};
-use super::{Exit, called, print};
+use super::{ExitStatus, print, program_name};
 use crate::clock::Clock;
 use crate::engine::folder::RunPaths;
 use crate::engine::inputs;
@@ -42,9 +42,9 @@ pub(super) struct Options {
     rep: u32,
 }
 
-pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     let stop = stop_on_signal()?;
-    let subject = match Subject::find(&options.job, &stop).await? {
+    let subject = match LocalJob::find(&options.job, &stop).await? {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
@@ -60,15 +60,15 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
             output.as_mut_os_string().push(format!("-{time}"));
         }
         let exit = once(options, &subject, &output, &stop).await?;
-        if exit != Exit::Done {
+        if exit != ExitStatus::Done {
             return Ok(exit);
         }
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Stop) -> anyhow::Result<Exit> {
-    let Subject { image, manifest, machine } = subject;
+async fn once(options: &Options, subject: &LocalJob, wished: &Path, stop: &StopSignals) -> anyhow::Result<ExitStatus> {
+    let LocalJob { image, manifest, machine } = subject;
     let machine = machine.as_ref().context("only a plan needs no engine")?;
     let output = fresh(wished, &Clock::system());
     if output != wished {
@@ -94,8 +94,8 @@ async fn once(options: &Options, subject: &Subject, wished: &Path, stop: &Stop) 
     Ok(exit(&record))
 }
 
-fn dry_run(options: &Options, subject: &Subject) -> anyhow::Result<Exit> {
-    let Subject { image, manifest, .. } = subject;
+fn dry_run(options: &Options, subject: &LocalJob) -> anyhow::Result<ExitStatus> {
+    let LocalJob { image, manifest, .. } = subject;
     let wished = output(options.output.as_deref(), image.as_str());
     let output = folder(&fresh(&wished, &Clock::system()))?;
     let asked = request(&options.job, image, output, subject.machine.as_ref());
@@ -110,11 +110,11 @@ pub(super) fn planned(
     options: &job::Options,
     (manifest, request): (&SeedManifest, &RunRequest),
     plan: &RunPlan,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     if options.json {
         let docker_run = Some(plan.docker_run());
-        print(json_line(&Outcome { valid: true, plan: Some(plan), docker_run, ..Outcome::default() })?)?;
-        return Ok(Exit::Done);
+        print(json_line(&JobPlanOutcome { valid: true, plan: Some(plan), docker_run, ..JobPlanOutcome::default() })?)?;
+        return Ok(ExitStatus::Done);
     }
     for warning in &plan.warnings {
         stderrln!("warning: {}", tame(warning));
@@ -124,7 +124,7 @@ pub(super) fn planned(
         stderrln!("note: secrets are not shown: before the line is run, export {}", tame(&secrets.join(" ")));
     }
     print(format_args!("{}\n", tame(&inputs::script(manifest, plan, &request.folder)?)))?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Prints the problems of a request, and the expected arguments.
@@ -132,17 +132,17 @@ pub(super) fn refused(
     options: &job::Options,
     (verb, manifest): (&str, &SeedManifest),
     problems: &[PlanProblem],
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     if options.json {
-        print(json_line(&Outcome { problems, ..Outcome::default() })?)?;
-        return Ok(Exit::Usage);
+        print(json_line(&JobPlanOutcome { problems, ..JobPlanOutcome::default() })?)?;
+        return Ok(ExitStatus::Usage);
     }
-    stderrln!("{}: the job cannot be run so:", called::name());
+    stderrln!("{}: the job cannot be run so:", program_name::name());
     for problem in problems {
         stderrln!("  {}", tame(&problem.to_string()));
     }
     stderrln!("It is run as: silo {verb} {}{}", tame(&options.image), expected(manifest));
-    Ok(Exit::Usage)
+    Ok(ExitStatus::Usage)
 }
 
 /// The arguments that a job expects; optional ones in brackets.

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::print;
 use super::registry::find;
-use super::remote::{Server, items, text};
+use super::server_client::{ServerOptions, items, text};
 use super::table::{cut_beside, cut_in_the_middle, name, table, whole};
 use crate::catalog::{OutcomeGroup, TagOutcome};
 use crate::client::Client;
@@ -44,7 +44,7 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {

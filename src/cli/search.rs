@@ -9,8 +9,8 @@ use http::Method;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::place::Registry;
-use super::remote::{Server, items, text, word};
+use super::place::RegistryOptions;
+use super::server_client::{ServerOptions, items, text, word};
 use super::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
 use super::{print, search_registry};
 
@@ -28,11 +28,11 @@ pub(super) struct Options {
     #[arg(required_unless_present_any = ["registry", "org", "facet"])]
     words: Vec<String>,
     /// What to list
-    #[arg(long, value_enum, default_value_t = Kind::Job)]
-    kind: Kind,
+    #[arg(long, value_enum, default_value_t = SearchKindArgument::Job)]
+    kind: SearchKindArgument,
     /// The order of the results
-    #[arg(long, value_enum, default_value_t = Sort::Relevance)]
-    sort: Sort,
+    #[arg(long, value_enum, default_value_t = SearchSortArgument::Relevance)]
+    sort: SearchSortArgument,
     /// Only what has a value of a facet, such as tag=radar or output=image/tiff; repeat it to narrow down
     #[arg(long, value_name = "FACET=VALUE", value_parser = facet)]
     facet: Vec<(String, String)>,
@@ -49,19 +49,19 @@ pub(super) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
     #[command(flatten)]
-    registry: Registry,
+    registry: RegistryOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Kind {
+enum SearchKindArgument {
     Job,
     Image,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Sort {
+enum SearchSortArgument {
     Relevance,
     Name,
     Newest,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::place::{Registry, login};
+use super::place::{RegistryOptions, login};
 use super::print;
 use super::render::{json_line, tame};
 use super::search::COLUMNS;
@@ -15,8 +15,8 @@ use crate::seed::manifest::essentials;
 /// Output of `--json`.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Outcome {
-    items: Vec<Item>,
+struct RegistrySearchOutcome {
+    items: Vec<RegistrySearchItem>,
     total: usize,
     /// Errors, and images that are named like Seed images but are none.
     problems: Vec<String>,
@@ -24,7 +24,7 @@ struct Outcome {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Item {
+struct RegistrySearchItem {
     image: String,
     digest: String,
     name: String,
@@ -37,7 +37,7 @@ struct Item {
 }
 
 /// Lists the Seed images that contain every word; all images if there are no words.
-pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, json: bool) -> anyhow::Result<()> {
+pub(super) async fn run(words: &[String], registry: &RegistryOptions, limit: usize, json: bool) -> anyhow::Result<()> {
     let place = registry.place()?;
     let credentials = registry.account().credentials(&place.host)?;
     let outside = ImageBrowser::registry_of_its_kind(&place, &login(credentials.as_ref())).await?;
@@ -45,9 +45,9 @@ pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, jso
     let words: Vec<String> = words.iter().flat_map(|word| word.split_whitespace()).map(folded).collect();
     let matching: Vec<SeedImage> = found.images.into_iter().filter(|image| holds(image, &words)).collect();
     let total = matching.len();
-    let items = matching.into_iter().take(limit).map(item).collect::<Result<Vec<Item>, _>>()?;
+    let items = matching.into_iter().take(limit).map(item).collect::<Result<Vec<RegistrySearchItem>, _>>()?;
     if json {
-        return print(json_line(&Outcome { items, total, problems: found.problems })?);
+        return print(json_line(&RegistrySearchOutcome { items, total, problems: found.problems })?);
     }
     for problem in &found.problems {
         stderrln!("warning: {}", tame(problem));
@@ -70,8 +70,8 @@ pub(super) async fn run(words: &[String], registry: &Registry, limit: usize, jso
     Ok(())
 }
 
-fn item(SeedImage { reference, digest, facts }: SeedImage) -> serde_json::Result<Item> {
-    Ok(Item {
+fn item(SeedImage { reference, digest, facts }: SeedImage) -> serde_json::Result<RegistrySearchItem> {
+    Ok(RegistrySearchItem {
         image: reference,
         digest,
         name: facts.job_name,

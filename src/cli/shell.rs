@@ -13,10 +13,10 @@ use futures_util::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use self::terminal::Raw;
-use super::Exit;
-use super::job::live::{Show, stop_on_signal, watch};
-use super::job::subject::{Machine, Subject};
+use self::terminal::RawTerminal;
+use super::ExitStatus;
+use super::job::live::{JobOutputMode, stop_on_signal, watch};
+use super::job::subject::{EngineWithImage, LocalJob};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
 use super::render::tame;
@@ -55,7 +55,7 @@ pub(super) struct Options {
     program: Vec<String>,
 }
 
-pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     // Options of `silo run` that do not apply to shells.
     if options.job.json && !options.job.dry_run {
         return usage(&anyhow!("--json goes with --dry-run: what a shell prints is its own"));
@@ -64,7 +64,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         return usage(&anyhow!("a shell has no time limit: leave --timeout out"));
     }
     let stop = stop_on_signal()?;
-    let subject = match Subject::find(&options.job, &stop).await? {
+    let subject = match LocalJob::find(&options.job, &stop).await? {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
@@ -140,7 +140,11 @@ fn open_in(container: &mut ContainerSpec, program: &[String], is_terminal: bool)
     container.input = if is_terminal { StdinMode::Terminal } else { StdinMode::Pipe };
 }
 
-async fn speak(machine: &Machine, mut container: ContainerSpec, stop: &CancellationToken) -> anyhow::Result<Exit> {
+async fn speak(
+    machine: &EngineWithImage,
+    mut container: ContainerSpec,
+    stop: &CancellationToken,
+) -> anyhow::Result<ExitStatus> {
     let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     owner.mark(&mut container.labels);
     let spoken = match ContainerSession::open(&machine.docker, &container).await {
@@ -164,17 +168,17 @@ async fn pass_on(
     mut session: ContainerSession,
     container: &ContainerSpec,
     stop: &CancellationToken,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     let is_terminal = container.input == StdinMode::Terminal;
     // The terminal is restored on drop.
-    let _raw = is_terminal.then(Raw::enter).transpose().context("the terminal cannot be set up")?;
+    let _raw = is_terminal.then(RawTerminal::enter).transpose().context("the terminal cannot be set up")?;
     let mut sizes = terminal::sizes()?;
     if let Some((rows, columns)) = terminal::size().filter(|_| is_terminal) {
         // Fails if the shell has exited already.
         _ = session.resize(rows, columns).await;
     }
     terminal::feed(session.input.take().context("nobody has taken it")?);
-    let (tell, watching) = watch(container.image.as_str(), Show::Both);
+    let (tell, watching) = watch(container.image.as_str(), JobOutputMode::Both);
     let outcome = told(&mut session, (&tell, &mut sizes), is_terminal, stop).await;
     drop(tell);
     watching.await?;
@@ -182,7 +186,7 @@ async fn pass_on(
         Ok(false) => session.end().await?,
         Ok(true) => {
             session.stop().await?;
-            return Ok(Exit::Interrupted);
+            return Ok(ExitStatus::Interrupted);
         }
         Err(why) => {
             session.stop().await?;
@@ -190,10 +194,10 @@ async fn pass_on(
         }
     };
     if is_terminal || ended.exit_code == 0 {
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     stderrln!("silo: the shell ended with exit code {}", ended.exit_code);
-    Ok(Exit::JobFailed)
+    Ok(ExitStatus::JobFailed)
 }
 
 /// Forwards the session's output until it ends. Returns whether it was stopped before.

@@ -18,12 +18,12 @@ The member `$schema` in the manifest itself does not do: the standard allows no 
 #[command(after_help = HELP)]
 pub(super) struct Options {
     /// What the schema is of
-    #[arg(value_enum, default_value_t = Which::Manifest)]
-    document: Which,
+    #[arg(value_enum, default_value_t = SchemaArgument::Manifest)]
+    document: SchemaArgument,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Which {
+enum SchemaArgument {
     /// The manifest, `seed.manifest.json`
     Manifest,
     /// The metadata beside an output file, `<file>.metadata.json`
@@ -32,7 +32,7 @@ enum Which {
 
 pub(super) fn run(options: &Options) -> anyhow::Result<()> {
     print(json_schema(match options.document {
-        Which::Manifest => PublishedSchema::Manifest,
-        Which::Metadata => PublishedSchema::Metadata,
+        SchemaArgument::Manifest => PublishedSchema::Manifest,
+        SchemaArgument::Metadata => PublishedSchema::Metadata,
     }))
 }

@@ -12,16 +12,16 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use serde_json::json;
 
-use self::case::Case;
-use self::report::{Ended, Outcome};
-use super::job::live::{Show, Stop, stop_on_signal, watch};
-use super::job::subject::{Machine, Subject};
+use self::case::TestCase;
+use self::report::{CaseOutcome, CaseResult};
+use super::job::live::{JobOutputMode, StopSignals, stop_on_signal, watch};
+use super::job::subject::{EngineWithImage, LocalJob};
 use super::job::{self, request, usage};
 use super::manifest_file::shown;
 use super::render::{json_line, tame};
 use super::run::planned as tell_planned;
 use super::suggest::nearest_path;
-use super::{Exit, called, print};
+use super::{ExitStatus, print, program_name};
 use crate::engine::compare::tree;
 use crate::engine::folder::RunPaths;
 use crate::engine::orphans::ContainerOwner;
@@ -62,13 +62,13 @@ pub(super) struct Options {
     junit: Option<PathBuf>,
 }
 
-pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    let cases = match folder_of_cases(options).and_then(|folder| Case::all(&folder)) {
+pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
+    let cases = match folder_of_cases(options).and_then(|folder| TestCase::all(&folder)) {
         Ok(cases) => cases,
         Err(why) => return usage(&why),
     };
     let stop = stop_on_signal()?;
-    let subject = match Subject::find(&options.job, &stop).await? {
+    let subject = match LocalJob::find(&options.job, &stop).await? {
         Continue(subject) => subject,
         Break(exit) => return Ok(exit),
     };
@@ -88,7 +88,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
     let mut ended = Vec::with_capacity(cases.len());
     for case in &cases {
         if stop.is_cancelled() {
-            return Ok(Exit::Interrupted);
+            return Ok(ExitStatus::Interrupted);
         }
         let one = one(options, &subject, case, &root.join(&case.name), &stop).await?;
         if !options.job.json {
@@ -97,13 +97,13 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<Exit> {
         ended.push(one);
     }
     if stop.is_cancelled() {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     }
     if let Some(file) = &options.junit {
         fs::write(file, report::junit(subject.image.as_str(), &ended)).with_context(|| shown(file))?;
     }
     if options.job.json {
-        print(json_line(&report::Report::new(subject.image.as_str(), &ended))?)?;
+        print(json_line(&report::TestReport::new(subject.image.as_str(), &ended))?)?;
     } else {
         print(report::summary(&ended))?;
     }
@@ -130,7 +130,13 @@ fn folder_of_cases(options: &Options) -> anyhow::Result<PathBuf> {
     bail!("there is no folder {}, and no case of that name in {}; {help}", shown(named), shown(&cases))
 }
 
-async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, stop: &Stop) -> anyhow::Result<Ended> {
+async fn one(
+    options: &Options,
+    subject: &LocalJob,
+    case: &TestCase,
+    root: &Path,
+    stop: &StopSignals,
+) -> anyhow::Result<CaseResult> {
     if let Some(output) = test_output(options, case) {
         // Outputs of an earlier test.
         match fs::remove_dir_all(&output) {
@@ -140,7 +146,7 @@ async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, sto
     }
     let (request, plan) = match planned(options, subject, case, root) {
         Ok(planned) => planned,
-        Err(problems) => return Ok(Ended::new(case, Outcome::NotRun, problems)),
+        Err(problems) => return Ok(CaseResult::new(case, CaseOutcome::NotRun, problems)),
     };
     let machine = subject.machine.as_ref().context("only a plan needs no engine")?;
     let record = run_one(options, case, (machine, &subject.manifest), (&request, plan), stop).await?;
@@ -150,11 +156,11 @@ async fn one(options: &Options, subject: &Subject, case: &Case, root: &Path, sto
 }
 
 /// Prints the plan of each case as a shell command. Nothing runs, so there is no verdict.
-fn dry_run(options: &Options, subject: &Subject, cases: &[Case], root: &Path) -> anyhow::Result<Exit> {
-    let (mut told, mut exit) = (Vec::new(), Exit::Done);
+fn dry_run(options: &Options, subject: &LocalJob, cases: &[TestCase], root: &Path) -> anyhow::Result<ExitStatus> {
+    let (mut told, mut exit) = (Vec::new(), ExitStatus::Done);
     for case in cases {
         let planned = planned(options, subject, case, &root.join(&case.name));
-        exit = exit.max(if planned.is_ok() { Exit::Done } else { Exit::Failed });
+        exit = exit.max(if planned.is_ok() { ExitStatus::Done } else { ExitStatus::Failed });
         match planned {
             Ok((_, plan)) if options.job.json => {
                 told.push(report::PlannedCase::new(case, Some(plan.docker_run()), &[]))
@@ -165,7 +171,7 @@ fn dry_run(options: &Options, subject: &Subject, cases: &[Case], root: &Path) ->
                 tell_planned(&options.job, (&subject.manifest, &request), &plan)?;
             }
             Err(problems) => {
-                stderrln!("{}: the case {} cannot be run:", called::name(), tame(&case.name));
+                stderrln!("{}: the case {} cannot be run:", program_name::name(), tame(&case.name));
                 problems.iter().for_each(|problem| stderrln!("  {}", tame(problem)));
             }
         }
@@ -177,18 +183,18 @@ fn dry_run(options: &Options, subject: &Subject, cases: &[Case], root: &Path) ->
 }
 
 /// The output folder of a case with loose files, unless another one is given.
-fn test_output(options: &Options, case: &Case) -> Option<PathBuf> {
+fn test_output(options: &Options, case: &TestCase) -> Option<PathBuf> {
     case.test_output().filter(|_| options.output.is_none())
 }
 
 /// Request and plan of a case, or all problems.
 fn planned(
     options: &Options,
-    subject: &Subject,
-    case: &Case,
+    subject: &LocalJob,
+    case: &TestCase,
     root: &Path,
 ) -> Result<(RunRequest, RunPlan), Vec<String>> {
-    let Subject { image, manifest, machine } = subject;
+    let LocalJob { image, manifest, machine } = subject;
     let folder = match test_output(options, case) {
         Some(output) => RunPaths { output, root: root.to_owned() },
         None => RunPaths::new(root.to_owned()),
@@ -197,7 +203,7 @@ fn planned(
     let request = &mut asked.request;
     request.files.extend(case.files.iter().cloned());
     if let Some(loose) = &case.loose {
-        match Case::loose_input(manifest) {
+        match TestCase::loose_input(manifest) {
             Ok(input) => request.files.extend(given_to(manifest, input, loose)),
             Err(why) => return Err(vec![why.to_string()]),
         }
@@ -223,13 +229,13 @@ fn given_to(manifest: &SeedManifest, input: &str, loose: &InputSource) -> Vec<(S
 
 async fn run_one(
     options: &Options,
-    case: &Case,
-    (machine, manifest): (&Machine, &SeedManifest),
+    case: &TestCase,
+    (machine, manifest): (&EngineWithImage, &SeedManifest),
     (request, plan): (&RunRequest, RunPlan),
-    stop: &Stop,
+    stop: &StopSignals,
 ) -> anyhow::Result<RunRecord> {
     let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
-    let show = if options.job.quiet { Show::Nothing } else { Show::Progress };
+    let show = if options.job.quiet { JobOutputMode::Nothing } else { JobOutputMode::Progress };
     let (tell, watching) = watch(&format!("case {}", case.name), show);
     let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
     watching.await?;
@@ -238,39 +244,39 @@ async fn run_one(
 }
 
 /// Compares a run with its case.
-fn judge(options: &Options, case: &Case, record: &RunRecord, output: &Path) -> anyhow::Result<Ended> {
+fn judge(options: &Options, case: &TestCase, record: &RunRecord, output: &Path) -> anyhow::Result<CaseResult> {
     let exit_code = record.attempts.last().and_then(|attempt| attempt.exit_code);
     let error = record.error.as_ref();
     if record.status == Status::Dismissed {
-        return Ok(Ended::new(case, Outcome::NotRun, vec!["it was stopped".to_owned()]));
+        return Ok(CaseResult::new(case, CaseOutcome::NotRun, vec!["it was stopped".to_owned()]));
     }
     let name = error.map(|error| error.name.as_str());
     let unexpected = case.expect.differs(exit_code, name);
     if let Some(why) = unexpected {
         let is_system = error.is_some_and(|error| error.category == RunErrorCategory::System);
-        let outcome = if is_system { Outcome::NotRun } else { Outcome::Differs };
-        return Ok(Ended::new(case, outcome, vec![why, record.message.clone()]));
+        let outcome = if is_system { CaseOutcome::NotRun } else { CaseOutcome::Differs };
+        return Ok(CaseResult::new(case, outcome, vec![why, record.message.clone()]));
     }
     let expected = case.expected();
     if options.update && (name.is_none() || expected.is_dir()) {
         tree::update(&case.rules, &expected, output)
             .with_context(|| format!("case {}: {}", tame(&case.name), shown(&expected)))?;
-        return Ok(Ended::new(case, Outcome::Updated, Vec::new()));
+        return Ok(CaseResult::new(case, CaseOutcome::Updated, Vec::new()));
     }
     if !expected.is_dir() {
         // A case of a run that fails needs no expected outputs.
         let told = format!("{} is not there: write it, or let --update do it", shown(&expected));
         return Ok(if name.is_some() {
-            Ended::new(case, Outcome::Passed, Vec::new())
+            CaseResult::new(case, CaseOutcome::Passed, Vec::new())
         } else {
-            Ended::new(case, Outcome::NotRun, vec![told])
+            CaseResult::new(case, CaseOutcome::NotRun, vec![told])
         });
     }
     let findings = match tree::compare(&case.rules, &expected, output) {
         Ok(findings) => findings,
-        Err(why) => return Ok(Ended::new(case, Outcome::NotRun, vec![why.to_string()])),
+        Err(why) => return Ok(CaseResult::new(case, CaseOutcome::NotRun, vec![why.to_string()])),
     };
     let fine = findings.iter().all(tree::ComparisonFinding::is_fine);
-    let outcome = if fine { Outcome::Passed } else { Outcome::Differs };
-    Ok(Ended { findings, ..Ended::new(case, outcome, Vec::new()) })
+    let outcome = if fine { CaseOutcome::Passed } else { CaseOutcome::Differs };
+    Ok(CaseResult { findings, ..CaseResult::new(case, outcome, Vec::new()) })
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::manifest_file::{self, ManifestFile, shown};
-use super::{Exit, complain, print, render};
+use super::{ExitStatus, complain, print, render};
 use crate::seed::upgrade::{UpgradeChange, UpgradedManifest, upgrade};
 use crate::seed::validate::{MAX_BYTES, ValidationReport, ValidationRules, judge};
 
@@ -34,23 +34,23 @@ pub(super) struct Options {
 
 /// Output of `--json`.
 #[derive(Serialize)]
-struct Outcome<'a> {
+struct UpgradeOutcome<'a> {
     from: &'a str,
     manifest: &'a RawValue,
     changes: &'a [UpgradeChange],
     report: &'a ValidationReport,
 }
 
-pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     let file = match manifest_file::read(&options.path) {
         Ok(file) if options.in_place && file.path.is_none() => {
             complain(&anyhow!("standard input cannot be written in place; leave --in-place out"));
-            return Ok(Exit::Usage);
+            return Ok(ExitStatus::Usage);
         }
         Ok(file) => file,
         Err(why) => {
             complain(&why);
-            return Ok(Exit::Usage);
+            return Ok(ExitStatus::Usage);
         }
     };
     let upgraded = upgrade(text(&file)?).with_context(|| format!("{} cannot be upgraded", file.name))?;
@@ -60,7 +60,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
     }
     if options.json {
         let manifest: &RawValue = serde_json::from_str(&upgraded.manifest).context("the new manifest is not JSON")?;
-        print(render::json_line(&Outcome {
+        print(render::json_line(&UpgradeOutcome {
             from: &upgraded.from,
             manifest,
             changes: &upgraded.changes,
@@ -72,7 +72,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
             print(&upgraded.manifest)?;
         }
     }
-    Ok(if report.valid { Exit::Done } else { Exit::Failed })
+    Ok(if report.valid { ExitStatus::Done } else { ExitStatus::Failed })
 }
 
 fn text(file: &ManifestFile) -> anyhow::Result<&str> {

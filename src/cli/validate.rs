@@ -8,9 +8,9 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::called::as_called;
 use super::manifest_file::{self, ManifestFile};
-use super::{Exit, complain, print, render};
+use super::program_name::as_called;
+use super::{ExitStatus, complain, print, render};
 use crate::seed::validate::{ValidationReport, ValidationRules, judge};
 use crate::seed::{ProblemCode, ValidationProfile, explanation};
 
@@ -53,30 +53,30 @@ impl ValueEnum for ValidationProfile {
 
 /// A report in an array of several.
 #[derive(Serialize)]
-struct Judged<'a> {
+struct FileReport<'a> {
     file: &'a str,
     #[serde(flatten)]
     report: &'a ValidationReport,
 }
 
-pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
+pub(super) fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     if let Some(code) = &options.explain {
         return explain(code);
     }
     let rules = ValidationRules { profile: options.profile, strict: options.strict };
-    let mut exit = Exit::Done;
+    let mut exit = ExitStatus::Done;
     let mut judged = Vec::new();
     for path in &options.paths {
         let file = match manifest_file::read(path) {
             Ok(file) => file,
             Err(why) => {
                 complain(&why);
-                exit = Exit::Usage;
+                exit = ExitStatus::Usage;
                 continue;
             }
         };
         let report = judge(&file.bytes, rules);
-        exit = exit.max(if report.valid { Exit::Done } else { Exit::Failed });
+        exit = exit.max(if report.valid { ExitStatus::Done } else { ExitStatus::Failed });
         if options.json {
             judged.push((file.name, report));
         } else {
@@ -89,14 +89,14 @@ pub(super) fn run(options: &Options) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-fn explain(code: &str) -> anyhow::Result<Exit> {
+fn explain(code: &str) -> anyhow::Result<ExitStatus> {
     let Some(text) = explanation(code) else {
         let known: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
         complain(&anyhow!("there is no problem '{}'; there are: {}", render::tame(code), known.join(", ")));
-        return Ok(Exit::Usage);
+        return Ok(ExitStatus::Usage);
     };
     print(format_args!("{code}\n\n{text}\n"))?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 fn for_people(file: &ManifestFile, report: &ValidationReport) -> String {
@@ -116,7 +116,7 @@ fn as_json(judged: &[(String, ValidationReport)], only_one: bool) -> anyhow::Res
         [(_, report)] if only_one => render::json_line(report),
         [] if only_one => Ok(String::new()),
         many => {
-            let many: Vec<Judged> = many.iter().map(|(file, report)| Judged { file, report }).collect();
+            let many: Vec<FileReport> = many.iter().map(|(file, report)| FileReport { file, report }).collect();
             render::json_line(&many)
         }
     }

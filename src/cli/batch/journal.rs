@@ -19,7 +19,7 @@ const FILE_NAME: &str = "batch.jsonl";
 /// An ended row.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Entry {
+pub(super) struct JournalEntry {
     pub row: usize,
     pub state: Status,
     /// Name of the error.
@@ -37,10 +37,10 @@ pub(super) struct Entry {
 }
 
 /// The journal of a batch's folder.
-pub(super) struct Journal {
+pub(super) struct BatchJournal {
     root: PathBuf,
     file: File,
-    last: HashMap<usize, Entry>,
+    last: HashMap<usize, JournalEntry>,
     _lock: FileLock,
 }
 
@@ -53,7 +53,7 @@ pub(super) fn refuses(root: &Path) -> Option<String> {
     (!is_free).then(|| format!("{} holds something, and is not a batch's: give another folder with -o", shown(root)))
 }
 
-impl Journal {
+impl BatchJournal {
     /// Opens and locks the journal; creates it if necessary.
     ///
     /// # Errors
@@ -70,20 +70,21 @@ impl Journal {
         if bytes.last().is_some_and(|last| *last != b'\n') {
             file.write_all(b"\n").with_context(written)?;
         }
-        let entries = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Entry>(line).ok());
+        let entries =
+            bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<JournalEntry>(line).ok());
         let last = entries.map(|entry| (entry.row, entry)).collect();
         Ok(Self { root: root.to_owned(), file, last, _lock: lock })
     }
 
     /// The entry of a row that succeeded with this image and these inputs, and whose folder still exists.
-    pub fn done(&self, row: usize, image: &str, given: &str) -> Option<&Entry> {
+    pub fn done(&self, row: usize, image: &str, given: &str) -> Option<&JournalEntry> {
         let entry = self.last.get(&row)?;
         let is_same = entry.state == Status::Successful && entry.image == image && entry.given == given;
         (is_same && self.root.join(&entry.folder).join("job.json").is_file()).then_some(entry)
     }
 
     /// Appends an entry; it is synced to disk on return.
-    pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
+    pub fn write(&mut self, entry: &JournalEntry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         self.file.write_all(&line)?;

@@ -5,15 +5,15 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::journal::Entry;
-use crate::cli::Exit;
+use super::journal::JournalEntry;
+use crate::cli::ExitStatus;
 use crate::cli::render::tame;
 use crate::cli::table::{name, table, whole, words};
 
 /// State of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum State {
+pub(super) enum RowState {
     Successful,
     Failed,
     /// Stopped while running.
@@ -25,7 +25,7 @@ pub(super) enum State {
     Bad,
 }
 
-impl State {
+impl RowState {
     fn words(self) -> &'static str {
         match self {
             Self::Successful => "successful",
@@ -41,12 +41,12 @@ impl State {
 /// Result of one row.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Line {
+pub(super) struct RowReport {
     pub row: usize,
     /// Line of its file where it begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    pub state: State,
+    pub state: RowState,
     pub error: Option<String>,
     pub exit_code: Option<i64>,
     pub seconds: Option<f64>,
@@ -59,11 +59,11 @@ pub(super) struct Line {
     pub docker_run: Option<String>,
     /// Exit code of the command for this row.
     #[serde(skip)]
-    pub exit: Exit,
+    pub exit: ExitStatus,
 }
 
-impl Line {
-    pub fn new(row: usize, line: Option<u64>, state: State) -> Self {
+impl RowReport {
+    pub fn new(row: usize, line: Option<u64>, state: RowState) -> Self {
         Self {
             row,
             line,
@@ -74,12 +74,12 @@ impl Line {
             folder: None,
             problems: Vec::new(),
             docker_run: None,
-            exit: Exit::Done,
+            exit: ExitStatus::Done,
         }
     }
 
     /// Result of an ended row.
-    pub fn ended(entry: &Entry, line: Option<u64>, state: State, exit: Exit) -> Self {
+    pub fn ended(entry: &JournalEntry, line: Option<u64>, state: RowState, exit: ExitStatus) -> Self {
         Self {
             error: entry.error.clone(),
             exit_code: entry.exit_code,
@@ -97,9 +97,9 @@ impl Line {
 }
 
 /// Problems of invalid rows, each once, in the order of the rows.
-pub(super) fn complaints(bad: &[Line]) -> String {
+pub(super) fn complaints(bad: &[RowReport]) -> String {
     let mut faults: Vec<&str> = Vec::new();
-    let mut rows: HashMap<&str, Vec<&Line>> = HashMap::new();
+    let mut rows: HashMap<&str, Vec<&RowReport>> = HashMap::new();
     for line in bad {
         for problem in &line.problems {
             let having = rows.entry(problem).or_default();
@@ -114,7 +114,7 @@ pub(super) fn complaints(bad: &[Line]) -> String {
 }
 
 /// Positions of rows; consecutive rows are given as a range.
-fn places(rows: &[&Line]) -> String {
+fn places(rows: &[&RowReport]) -> String {
     /// Limit of ranges listed.
     const MOST: usize = 10;
     if let [only] = rows {
@@ -135,14 +135,14 @@ fn places(rows: &[&Line]) -> String {
 /// The report as JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Report<'a> {
+pub(super) struct BatchReport<'a> {
     pub image: &'a str,
     pub output: &'a Path,
-    pub rows: &'a [Line],
+    pub rows: &'a [RowReport],
 }
 
 /// The report for people; folders are relative to the batch's.
-pub(super) fn drawn(lines: &[Line]) -> String {
+pub(super) fn drawn(lines: &[RowReport]) -> String {
     let rows = lines.iter().map(|line| {
         [
             line.row.to_string(),
@@ -157,7 +157,7 @@ pub(super) fn drawn(lines: &[Line]) -> String {
 }
 
 /// Name of the error, with the exit code if there is one.
-pub(super) fn error(line: &Line) -> String {
+pub(super) fn error(line: &RowReport) -> String {
     match (&line.error, line.exit_code) {
         (Some(name), Some(code)) => format!("{name} ({code})"),
         (Some(name), None) => name.clone(),
@@ -166,8 +166,15 @@ pub(super) fn error(line: &Line) -> String {
 }
 
 /// Number of rows in each state, as a sentence.
-pub(super) fn summary(lines: &[Line]) -> String {
-    let states = [State::Successful, State::DoneBefore, State::Failed, State::Dismissed, State::NotBegun, State::Bad];
+pub(super) fn summary(lines: &[RowReport]) -> String {
+    let states = [
+        RowState::Successful,
+        RowState::DoneBefore,
+        RowState::Failed,
+        RowState::Dismissed,
+        RowState::NotBegun,
+        RowState::Bad,
+    ];
     let counted = states.into_iter().filter_map(|state| {
         let count = lines.iter().filter(|line| line.state == state).count();
         (count > 0).then(|| format!("{count} {}", state.words()))

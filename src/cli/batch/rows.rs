@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use csv::StringRecord;
 use serde_json::{Map, Value};
 
-use crate::cli::job::{Asked, Unusable, json_text};
+use crate::cli::job::{JobRequest, Unusable, json_text};
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::inputs::survey;
@@ -26,35 +26,35 @@ const MAX_ROWS: usize = 100_000;
 const MAX_NAMED: usize = 20;
 
 /// A row as read.
-pub(super) struct Row {
+pub(super) struct BatchSourceRow {
     /// From 1, without the header and blank lines.
     pub number: usize,
     /// Line of its file where it begins, from 1.
     pub line: Option<u64>,
     /// The inputs, or why the row cannot be parsed.
-    pub given: Result<Given, String>,
+    pub given: Result<RowValues, String>,
 }
 
 /// The rows of a file or folder.
 pub(super) struct Rows {
-    pub rows: Vec<Row>,
+    pub rows: Vec<BatchSourceRow>,
     /// A problem of the file that affects all rows.
     pub fault: Option<anyhow::Error>,
 }
 
 /// Inputs of a row.
 #[derive(Default)]
-pub(super) struct Given {
+pub(super) struct RowValues {
     files: Vec<(String, InputSource)>,
     json: Vec<(String, JsonInputValue)>,
     problems: Vec<PlanProblem>,
     unusable: Vec<Unusable>,
 }
 
-impl Given {
+impl RowValues {
     /// The common request with the row's inputs, which take precedence, and the row's problems.
-    pub fn asked(self, all: &RunRequest) -> Asked {
-        Asked { request: self.added_to(all), problems: self.problems, unusable: self.unusable }
+    pub fn asked(self, all: &RunRequest) -> JobRequest {
+        JobRequest { request: self.added_to(all), problems: self.problems, unusable: self.unusable }
     }
 
     fn added_to(&self, all: &RunRequest) -> RunRequest {
@@ -91,7 +91,7 @@ pub(super) fn of_file(path: &Path, manifest: &SeedManifest) -> anyhow::Result<Ro
     let text = read(path).with_context(|| name.clone())?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let reader = Reader { inputs: Inputs::of(manifest), folder };
+    let reader = RowReader { inputs: RowInputs::of(manifest), folder };
     let is_json =
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("jsonl") || it.eq_ignore_ascii_case("ndjson"));
     let (rows, fault) =
@@ -121,9 +121,11 @@ pub(super) fn of_folder(path: &Path, manifest: &SeedManifest, all: &RunRequest) 
     let input = input_of_folder(manifest, all)?;
     let InputSource::Folder { files, .. } = survey(path)? else { bail!("{} is not a folder", shown(path)) };
     let files = files.into_iter().filter(|file| !file.name.starts_with('.'));
-    let given = files.map(|file| Given { files: vec![(input.clone(), InputSource::File(file))], ..Given::default() });
-    let rows = given.enumerate().map(|(index, given)| Row { number: index + 1, line: None, given: Ok(given) });
-    let rows: Vec<Row> = rows.collect();
+    let given =
+        files.map(|file| RowValues { files: vec![(input.clone(), InputSource::File(file))], ..RowValues::default() });
+    let rows =
+        given.enumerate().map(|(index, given)| BatchSourceRow { number: index + 1, line: None, given: Ok(given) });
+    let rows: Vec<BatchSourceRow> = rows.collect();
     ensure!(!rows.is_empty(), "{} holds no files, so there is nothing to run", shown(path));
     Ok(Rows { rows, fault: None })
 }
@@ -146,24 +148,24 @@ fn input_of_folder(manifest: &SeedManifest, all: &RunRequest) -> anyhow::Result<
 }
 
 /// The inputs that a column or a JSON member can name.
-struct Inputs<'m> {
-    names: HashMap<&'m str, Input>,
-    variables: HashMap<String, Input>,
+struct RowInputs<'m> {
+    names: HashMap<&'m str, RowInputKind>,
+    variables: HashMap<String, RowInputKind>,
     known: String,
 }
 
 #[derive(Clone, Copy)]
-enum Input {
+enum RowInputKind {
     File { multiple: bool },
     Json,
 }
 
-impl<'m> Inputs<'m> {
+impl<'m> RowInputs<'m> {
     fn of(manifest: &'m SeedManifest) -> Self {
         let inputs = &manifest.job.interface.inputs;
-        let files = inputs.files.iter().map(|input| (&*input.name, Input::File { multiple: input.multiple }));
-        let json = inputs.json.iter().map(|input| (&*input.name, Input::Json));
-        let all: Vec<(&str, Input)> = files.chain(json).collect();
+        let files = inputs.files.iter().map(|input| (&*input.name, RowInputKind::File { multiple: input.multiple }));
+        let json = inputs.json.iter().map(|input| (&*input.name, RowInputKind::Json));
+        let all: Vec<(&str, RowInputKind)> = files.chain(json).collect();
         let names: Vec<&str> = all.iter().map(|(name, _)| *name).take(MAX_NAMED).collect();
         Self {
             known: names.join(", "),
@@ -173,29 +175,29 @@ impl<'m> Inputs<'m> {
     }
 
     /// Finds an input by its name, or by the name of its environment variable.
-    fn find(&self, name: &str) -> Option<Input> {
+    fn find(&self, name: &str) -> Option<RowInputKind> {
         self.names.get(name).or_else(|| self.variables.get(&variable_name(name))).copied()
     }
 }
 
-type Columns = Vec<Option<(String, Input)>>;
+type Columns = Vec<Option<(String, RowInputKind)>>;
 
-struct Reader<'a> {
-    inputs: Inputs<'a>,
+struct RowReader<'a> {
+    inputs: RowInputs<'a>,
     /// Base of relative paths.
     folder: &'a Path,
 }
 
-impl Reader<'_> {
+impl RowReader<'_> {
     /// The rows, and the problem of the header, if any.
-    fn csv(&self, text: &str) -> anyhow::Result<(Vec<Row>, Option<String>)> {
+    fn csv(&self, text: &str) -> anyhow::Result<(Vec<BatchSourceRow>, Option<String>)> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         let (columns, fault) = self.columns(reader.headers()?)?;
         let mut rows = Vec::new();
         for record in reader.records().take(MAX_ROWS + 1) {
             let record = record?;
             let line = record.position().map(csv::Position::line);
-            rows.push(Row { number: rows.len() + 1, line, given: self.record(&columns, &record) });
+            rows.push(BatchSourceRow { number: rows.len() + 1, line, given: self.record(&columns, &record) });
         }
         Ok((rows, fault))
     }
@@ -229,7 +231,7 @@ impl Reader<'_> {
         Ok((columns, Some(fault)))
     }
 
-    fn record(&self, columns: &[Option<(String, Input)>], record: &StringRecord) -> Result<Given, String> {
+    fn record(&self, columns: &[Option<(String, RowInputKind)>], record: &StringRecord) -> Result<RowValues, String> {
         if record.len() != columns.len() {
             let (values, names) = (record.len(), columns.len());
             return Err(format!("it has {values} values, and the first line names {names}; quote values with commas."));
@@ -238,19 +240,19 @@ impl Reader<'_> {
         let known = columns.iter().zip(record).filter_map(|(column, cell)| Some((column.as_ref()?, cell)));
         for ((name, input), cell) in known.filter(|(_, cell)| !cell.trim().is_empty()) {
             match input {
-                Input::File { multiple: true } => {
+                RowInputKind::File { multiple: true } => {
                     cell.lines().map(str::trim).filter(|path| !path.is_empty()).for_each(|path| row.file(name, path));
                 }
-                Input::File { multiple: false } => row.file(name, cell.trim()),
-                Input::Json => row.text(name, cell),
+                RowInputKind::File { multiple: false } => row.file(name, cell.trim()),
+                RowInputKind::Json => row.text(name, cell),
             }
         }
         Ok(row.given)
     }
 
-    fn json_lines(&self, text: &str) -> Vec<Row> {
+    fn json_lines(&self, text: &str) -> Vec<BatchSourceRow> {
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).take(MAX_ROWS + 1);
-        let rows = lines.enumerate().map(|(index, (line, text))| Row {
+        let rows = lines.enumerate().map(|(index, (line, text))| BatchSourceRow {
             number: index + 1,
             line: Some(line as u64 + 1),
             given: match serde_json::from_str(text) {
@@ -261,7 +263,7 @@ impl Reader<'_> {
         rows.collect()
     }
 
-    fn object(&self, object: Map<String, Value>) -> Given {
+    fn object(&self, object: Map<String, Value>) -> RowValues {
         let mut row = GivenRow::new(self.folder);
         for (name, value) in object {
             match (self.inputs.find(&name), value) {
@@ -271,12 +273,12 @@ impl Reader<'_> {
                 }
                 // `null` is the same as an absent member.
                 (_, Value::Null) => {}
-                (Some(Input::Json), value) => row.given.json.push((name, JsonInputValue::Value(value))),
-                (Some(Input::File { .. }), Value::String(path)) => row.file(&name, &path),
-                (Some(Input::File { .. }), Value::Array(paths)) if paths.iter().all(Value::is_string) => {
+                (Some(RowInputKind::Json), value) => row.given.json.push((name, JsonInputValue::Value(value))),
+                (Some(RowInputKind::File { .. }), Value::String(path)) => row.file(&name, &path),
+                (Some(RowInputKind::File { .. }), Value::Array(paths)) if paths.iter().all(Value::is_string) => {
                     paths.iter().filter_map(Value::as_str).for_each(|path| row.file(&name, path));
                 }
-                (Some(Input::File { .. }), _) => {
+                (Some(RowInputKind::File { .. }), _) => {
                     row.refuse(Unusable::File(name.clone()), &name, "give it a path, or a list of paths.".to_owned());
                 }
             }
@@ -288,12 +290,12 @@ impl Reader<'_> {
 /// A row while it is read.
 struct GivenRow<'a> {
     folder: &'a Path,
-    given: Given,
+    given: RowValues,
 }
 
 impl<'a> GivenRow<'a> {
     fn new(folder: &'a Path) -> Self {
-        Self { folder, given: Given::default() }
+        Self { folder, given: RowValues::default() }
     }
 
     fn file(&mut self, name: &str, path: &str) {

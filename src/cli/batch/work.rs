@@ -10,11 +10,11 @@ use futures_util::stream::{self, StreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Entry, Journal};
-use super::report::{Line, State, error};
-use super::{Options, Planned};
-use crate::cli::job::live::{Show, Stop, watch};
-use crate::cli::job::subject::{Machine, exit};
+use super::journal::{BatchJournal, JournalEntry};
+use super::report::{RowReport, RowState, error};
+use super::{Options, PlannedRow};
+use crate::cli::job::live::{JobOutputMode, StopSignals, watch};
+use crate::cli::job::subject::{EngineWithImage, exit};
 use crate::cli::manifest_file::shown;
 use crate::cli::render::tame;
 use crate::engine::orphans::ContainerOwner;
@@ -24,14 +24,14 @@ use crate::engine::runtime::ContainerRuntime as _;
 use crate::seed::model::SeedManifest;
 
 /// State that all rows share.
-pub(super) struct Work<'a> {
+pub(super) struct BatchWork<'a> {
     pub options: &'a Options,
     pub manifest: &'a SeedManifest,
-    pub machine: &'a Machine,
+    pub machine: &'a EngineWithImage,
     pub root: &'a Path,
-    pub journal: Mutex<Journal>,
+    pub journal: Mutex<BatchJournal>,
     pub owner: ContainerOwner,
-    pub stop: &'a Stop,
+    pub stop: &'a StopSignals,
     /// Cancelled when no more rows may start.
     pub halt: CancellationToken,
     pub bar: ProgressBar,
@@ -47,12 +47,12 @@ pub(super) fn bar(rows: usize, quiet: bool) -> ProgressBar {
     ProgressBar::new(rows as u64).with_style(style)
 }
 
-impl Work<'_> {
+impl BatchWork<'_> {
     /// Runs the rows, in no particular order.
     ///
     /// # Errors
     /// An I/O error. Rows that have started are run to their end.
-    pub async fn all(&self, rows: &[Planned]) -> anyhow::Result<Vec<Line>> {
+    pub async fn all(&self, rows: &[PlannedRow]) -> anyhow::Result<Vec<RowReport>> {
         let mut failures = 0;
         let mut first_error = None;
         let mut lines = Vec::with_capacity(rows.len());
@@ -67,7 +67,7 @@ impl Work<'_> {
                     continue;
                 }
             };
-            if line.state == State::Failed {
+            if line.state == RowState::Failed {
                 failures += 1;
                 self.bar.set_message(format!("({failures} failed)"));
                 self.failed(&line).await;
@@ -79,7 +79,7 @@ impl Work<'_> {
     }
 
     /// Reports a failed row, and stops starting rows if the others would fail too.
-    async fn failed(&self, line: &Line) {
+    async fn failed(&self, line: &RowReport) {
         if !self.options.job.quiet {
             let folder = line.folder.as_ref().map(|folder| shown(&self.root.join(folder))).unwrap_or_default();
             self.bar.suspend(|| stderrln!("{} failed: {}; see {folder}", line.place(), tame(&error(line))));
@@ -89,36 +89,36 @@ impl Work<'_> {
         }
     }
 
-    async fn row(&self, row: &Planned) -> anyhow::Result<Line> {
+    async fn row(&self, row: &PlannedRow) -> anyhow::Result<RowReport> {
         if self.halt.is_cancelled() || self.stop.is_cancelled() {
-            return Ok(Line::new(row.number, row.line, State::NotBegun));
+            return Ok(RowReport::new(row.number, row.line, RowState::NotBegun));
         }
         let root = &row.request.folder.root;
-        keep_aside(root).with_context(|| format!("{} cannot be moved", shown(root)))?;
+        set_aside(root).with_context(|| format!("{} cannot be moved", shown(root)))?;
         // Planned a second time: keeping the plans of all rows would take much memory.
         let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can be run no more", row.number))?;
-        let (tell, watching) = watch(row.request.image.as_str(), Show::Nothing);
+        let (tell, watching) = watch(row.request.image.as_str(), JobOutputMode::Nothing);
         let id = format!("{}-{}", self.owner.id(), row.number);
         let ended = self.machine.run((id, &self.owner), self.manifest, (&row.request, plan), tell, self.stop).await;
         watching.await?;
         let record = ended?;
         let entry = self.entry(row, &record);
         let state = match record.status {
-            Status::Successful => State::Successful,
-            Status::Dismissed => State::Dismissed,
-            _ => State::Failed,
+            Status::Successful => RowState::Successful,
+            Status::Dismissed => RowState::Dismissed,
+            _ => RowState::Failed,
         };
         // A stopped row gets no entry, so that it is run again.
-        if state != State::Dismissed {
+        if state != RowState::Dismissed {
             let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
             journal.write(&entry).context("batch.jsonl cannot be written")?;
         }
-        Ok(Line::ended(&entry, row.line, state, exit(&record)))
+        Ok(RowReport::ended(&entry, row.line, state, exit(&record)))
     }
 
-    fn entry(&self, row: &Planned, record: &RunRecord) -> Entry {
+    fn entry(&self, row: &PlannedRow, record: &RunRecord) -> JournalEntry {
         let finished = record.updated;
-        Entry {
+        JournalEntry {
             row: row.number,
             state: record.status,
             error: record.error.as_ref().map(|error| error.name.clone()),
@@ -133,7 +133,7 @@ impl Work<'_> {
 }
 
 /// Renames what an earlier run of a row left, by a numbered suffix: it may be a result that is still needed.
-fn keep_aside(folder: &Path) -> io::Result<()> {
+fn set_aside(folder: &Path) -> io::Result<()> {
     if fs::symlink_metadata(folder).is_err() {
         return Ok(());
     }

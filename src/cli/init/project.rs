@@ -16,7 +16,7 @@ use crate::seed::starter::{EXAMPLE_THRESHOLD, InitAnswers, threshold};
 const EXAMPLE: &str = "An example.\n";
 
 /// A file to write unless it exists.
-struct Wanted {
+struct ProjectFile {
     path: PathBuf,
     text: String,
     is_program: bool,
@@ -33,7 +33,7 @@ pub(super) fn is_begun(folder: &Path) -> bool {
 /// An I/O error.
 pub(super) fn write(folder: &Path, answers: &InitAnswers) -> anyhow::Result<Vec<String>> {
     let mut made = Vec::new();
-    for Wanted { path, text, is_program } in files(answers) {
+    for ProjectFile { path, text, is_program } in files(answers) {
         let target = folder.join(&path);
         let failed = || format!("{} cannot be written", shown(&target));
         fs::create_dir_all(target.parent().unwrap_or(folder)).with_context(failed)?;
@@ -46,8 +46,8 @@ pub(super) fn write(folder: &Path, answers: &InitAnswers) -> anyhow::Result<Vec<
     Ok(made)
 }
 
-fn files(answers: &InitAnswers) -> Vec<Wanted> {
-    let wanted = |path: &str, text: String| Wanted { path: path.into(), text, is_program: false };
+fn files(answers: &InitAnswers) -> Vec<ProjectFile> {
+    let wanted = |path: &str, text: String| ProjectFile { path: path.into(), text, is_program: false };
     let case = Path::new("cases/example");
     let inputs = answers.inputs.iter().enumerate().map(|(number, (input, media_type))| {
         let file = format!(
@@ -62,11 +62,11 @@ fn files(answers: &InitAnswers) -> Vec<Wanted> {
     let values = json!({"json": {threshold(answers): EXAMPLE_THRESHOLD}});
     let mut files = vec![
         wanted("Dockerfile", include_str!("Dockerfile.txt").to_owned()),
-        Wanted { is_program: true, ..wanted("run.sh", include_str!("run.sh").to_owned()) },
+        ProjectFile { is_program: true, ..wanted("run.sh", include_str!("run.sh").to_owned()) },
         wanted("cases/example/inputs.json", format!("{values}\n")),
         wanted("cases/example/expected/result.txt", listed),
         wanted("cases/example/expected/seed.outputs.json", format!("{{\"resultCount\": {}}}\n", inputs.len())),
     ];
-    files.extend(inputs.into_iter().map(|(path, _)| Wanted { path, text: EXAMPLE.to_owned(), is_program: false }));
+    files.extend(inputs.into_iter().map(|(path, _)| ProjectFile { path, text: EXAMPLE.to_owned(), is_program: false }));
     files
 }

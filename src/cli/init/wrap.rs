@@ -10,13 +10,13 @@ use crate::cli::render::tame;
 use crate::seed::image_reference::ImageReference;
 
 /// The image to wrap.
-pub(super) enum Wrapped {
+pub(super) enum WrapTarget {
     /// A Dockerfile in the folder.
     Dockerfile(PathBuf),
     Image(ImageReference),
 }
 
-impl Wrapped {
+impl WrapTarget {
     /// # Errors
     /// `from` is neither an existing file nor a valid image reference.
     pub(super) fn find(from: &str, folder: &Path) -> anyhow::Result<Self> {

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Exit;
+use crate::cli::ExitStatus;
 use crate::cli::render::tame;
 use crate::cli::table::cut_beside;
 use crate::engine::record::Phase;
@@ -27,7 +27,7 @@ const ELAPSED: usize = 8;
 
 /// Where a job's output goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Show {
+pub(in crate::cli) enum JobOutputMode {
     /// Each stream to the same stream of this process.
     Both,
     /// All to standard error: standard output is used otherwise.
@@ -38,9 +38,9 @@ pub(in crate::cli) enum Show {
 }
 
 /// Shows events until all senders are dropped.
-pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<AttemptEvent>, JoinHandle<()>) {
+pub(in crate::cli) fn watch(name: &str, show: JobOutputMode) -> (mpsc::Sender<AttemptEvent>, JoinHandle<()>) {
     let (tell, mut told) = mpsc::channel(WAITING);
-    let mut pull = Bar::new("Pulling", name, show);
+    let mut pull = TransferBar::new("Pulling", name, show);
     let mut doing = JobProgress { name: tame(name), show, what: "", since: Instant::now(), spinner: None };
     // A paused terminal blocks its writer; on a thread of its own, this does not delay signals.
     let watching = tokio::task::spawn_blocking(move || {
@@ -67,12 +67,12 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<AttemptEven
                 AttemptEvent::Output(chunk) => {
                     doing.hide();
                     _ = match (show, chunk.stream) {
-                        (Show::Nothing | Show::Progress, _) => Ok(()),
-                        (Show::Both, OutputStream::Stdout) => write(stdout().lock(), &chunk.bytes),
+                        (JobOutputMode::Nothing | JobOutputMode::Progress, _) => Ok(()),
+                        (JobOutputMode::Both, OutputStream::Stdout) => write(stdout().lock(), &chunk.bytes),
                         _ => write(stderr().lock(), &chunk.bytes),
                     };
                     // The spinner must not overwrite an incomplete line.
-                    if show == Show::Progress || chunk.bytes.ends_with(b"\n") {
+                    if show == JobOutputMode::Progress || chunk.bytes.ends_with(b"\n") {
                         doing.draw();
                     }
                 }
@@ -87,7 +87,7 @@ pub(in crate::cli) fn watch(name: &str, show: Show) -> (mpsc::Sender<AttemptEven
 /// Spinner with the current phase and its elapsed time. Drawn on a terminal only.
 struct JobProgress {
     name: String,
-    show: Show,
+    show: JobOutputMode,
     what: &'static str,
     since: Instant,
     spinner: Option<ProgressBar>,
@@ -108,7 +108,7 @@ impl JobProgress {
     }
 
     fn draw(&mut self) {
-        if self.show == Show::Nothing || self.what.is_empty() {
+        if self.show == JobOutputMode::Nothing || self.what.is_empty() {
             return;
         }
         let (what, name, since) = (self.what, &self.name, self.since);
@@ -135,22 +135,22 @@ fn write(mut to: impl Write, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Progress of a pull or push. Without a terminal, only its start is shown.
-pub(in crate::cli) struct Bar {
+pub(in crate::cli) struct TransferBar {
     /// For example `Pulling`.
     doing: &'static str,
     image: String,
-    show: Show,
+    show: JobOutputMode,
     bar: Option<ProgressBar>,
     layers: HashMap<String, (u64, u64)>,
 }
 
-impl Bar {
-    pub(in crate::cli) fn new(doing: &'static str, image: &str, show: Show) -> Self {
+impl TransferBar {
+    pub(in crate::cli) fn new(doing: &'static str, image: &str, show: JobOutputMode) -> Self {
         Self { doing, image: tame(image), show, bar: None, layers: HashMap::new() }
     }
 
     pub(in crate::cli) fn show(&mut self, progress: PullProgress) {
-        if self.show == Show::Nothing {
+        if self.show == JobOutputMode::Nothing {
             return;
         }
         let (image, doing) = (&self.image, self.doing);
@@ -184,13 +184,13 @@ impl Bar {
 /// Handler of Ctrl-C, SIGTERM and SIGHUP: the first signal stops, with a grace period for a running container; the
 /// second of the same kind kills the container; the third exits at once.
 #[derive(Clone)]
-pub(in crate::cli) struct Stop {
+pub(in crate::cli) struct StopSignals {
     stop: CancellationToken,
     kill: CancellationToken,
     told: Arc<AtomicBool>,
 }
 
-impl Deref for Stop {
+impl Deref for StopSignals {
     type Target = CancellationToken;
 
     fn deref(&self) -> &CancellationToken {
@@ -198,7 +198,7 @@ impl Deref for Stop {
     }
 }
 
-impl Stop {
+impl StopSignals {
     /// Returns when containers must be killed. At the first signal, prints the grace period, once for all jobs.
     pub(in crate::cli) async fn killed(&self, grace: Duration) {
         self.stop.cancelled().await;
@@ -209,7 +209,7 @@ impl Stop {
     }
 }
 
-pub(in crate::cli) fn stop_on_signal() -> std::io::Result<Stop> {
+pub(in crate::cli) fn stop_on_signal() -> std::io::Result<StopSignals> {
     let [stop, kill] = [(); 2].map(|()| CancellationToken::new());
     for kind in [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()] {
         let (mut signal, steps) = (signal(kind)?, [stop.clone(), kill.clone()]);
@@ -221,8 +221,8 @@ pub(in crate::cli) fn stop_on_signal() -> std::io::Result<Stop> {
                 step.cancel();
             }
             signal.recv().await;
-            std::process::exit(Exit::Interrupted as i32);
+            std::process::exit(ExitStatus::Interrupted as i32);
         });
     }
-    Ok(Stop { stop, kill, told: Arc::default() })
+    Ok(StopSignals { stop, kill, told: Arc::default() })
 }

@@ -9,13 +9,13 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::live::{Bar, Show, Stop};
+use super::live::{JobOutputMode, StopSignals, TransferBar};
 use super::{Options, image_reference, name_of, usage, valid};
 use crate::app::remote_images;
 use crate::cli::manifest_file::{self, ManifestFile, shown};
 use crate::cli::render::tame;
 use crate::cli::suggest::nearest_path;
-use crate::cli::{Exit, complain};
+use crate::cli::{ExitStatus, complain};
 use crate::clock::Clock;
 use crate::engine::away::ENGINE_AWAY;
 use crate::engine::container::RUN;
@@ -39,23 +39,23 @@ use crate::seed::model::SeedManifest;
 use crate::seed::{LABEL, label};
 
 /// An image with its manifest.
-pub(in crate::cli) struct Subject {
+pub(in crate::cli) struct LocalJob {
     /// As typed, or as the manifest names it.
     pub image: ImageReference,
     pub manifest: SeedManifest,
     /// `None` for a dry run of a manifest on disk, which needs no engine.
-    pub machine: Option<Machine>,
+    pub machine: Option<EngineWithImage>,
 }
 
 /// The container engine, and the image there.
-pub(in crate::cli) struct Machine {
+pub(in crate::cli) struct EngineWithImage {
     pub docker: DockerClient,
     pub engine: EngineFacts,
     /// As the engine describes it.
     pub image: EngineImage,
 }
 
-impl Subject {
+impl LocalJob {
     /// Finds the job. Wrong usage and problems of the manifest are printed, and returned as the exit code of the
     /// command.
     ///
@@ -64,7 +64,7 @@ impl Subject {
     pub(in crate::cli) async fn find(
         options: &Options,
         stop: &CancellationToken,
-    ) -> anyhow::Result<ControlFlow<Exit, Self>> {
+    ) -> anyhow::Result<ControlFlow<ExitStatus, Self>> {
         let path = Path::new(&options.image);
         let on_disk = if path.exists() || options.image.starts_with(['.', '/']) {
             match manifest_file::read(path) {
@@ -80,7 +80,7 @@ impl Subject {
                 Err(why) => return Ok(Break(usage(&why)?)),
             },
             Some(file) => match valid(options.json, file)? {
-                None => return Ok(Break(Exit::Failed)),
+                None => return Ok(Break(ExitStatus::Failed)),
                 Some(manifest) => {
                     let image = match image_reference(&name_of(&manifest)) {
                         Ok(image) => image,
@@ -101,16 +101,16 @@ impl Subject {
         }
         let found = tokio::select! {
             found = find(options, &docker, &image, on_disk.is_some()) => found?,
-            () = stop.cancelled() => return Ok(Break(Exit::Interrupted)),
+            () = stop.cancelled() => return Ok(Break(ExitStatus::Interrupted)),
         };
         let Some(manifest) = manifest_of(options, &found, image.as_str(), on_disk.as_ref())? else {
-            return Ok(Break(Exit::Failed));
+            return Ok(Break(ExitStatus::Failed));
         };
-        Ok(Continue(Self { image, manifest, machine: Some(Machine { docker, engine, image: found }) }))
+        Ok(Continue(Self { image, manifest, machine: Some(EngineWithImage { docker, engine, image: found }) }))
     }
 }
 
-impl Machine {
+impl EngineWithImage {
     /// Removes containers left by killed processes. A failure is only reported.
     pub(in crate::cli) async fn sweep(&self) {
         let swept = match sweep(&self.docker).await {
@@ -147,7 +147,7 @@ impl Machine {
         manifest: &SeedManifest,
         (request, mut plan): (&RunRequest, RunPlan),
         tell: mpsc::Sender<AttemptEvent>,
-        stop: &Stop,
+        stop: &StopSignals,
     ) -> anyhow::Result<RunRecord> {
         let clock = Clock::system();
         owner.mark(&mut plan.container.labels);
@@ -217,12 +217,12 @@ fn neither(name: &str) -> anyhow::Error {
 }
 
 /// Exit code for an ended run.
-pub(in crate::cli) fn exit(record: &RunRecord) -> Exit {
+pub(in crate::cli) fn exit(record: &RunRecord) -> ExitStatus {
     match (record.status, &record.error) {
-        (Status::Successful, _) => Exit::Done,
-        (Status::Failed, Some(error)) if error.category != RunErrorCategory::System => Exit::JobFailed,
-        (Status::Dismissed, _) => Exit::Interrupted,
-        _ => Exit::Failed,
+        (Status::Successful, _) => ExitStatus::Done,
+        (Status::Failed, Some(error)) if error.category != RunErrorCategory::System => ExitStatus::JobFailed,
+        (Status::Dismissed, _) => ExitStatus::Interrupted,
+        _ => ExitStatus::Failed,
     }
 }
 
@@ -242,7 +242,7 @@ async fn find(
     let credentials = if is_here || policy == PullPolicy::Never { None } else { login(options, image)? };
     let wanted =
         WantedImage { image, platform: options.platform.as_deref(), policy, credentials: credentials.as_ref() };
-    let mut bar = Bar::new("Pulling", image.as_str(), show(options));
+    let mut bar = TransferBar::new("Pulling", image.as_str(), show(options));
     let found = fetch(docker, &wanted, |progress| bar.show(progress)).await;
     bar.finish();
     match found {
@@ -295,10 +295,10 @@ fn parsed(manifest: &[u8]) -> Option<Value> {
     serde_json::from_slice(manifest).ok()
 }
 
-pub(in crate::cli) fn show(options: &Options) -> Show {
+pub(in crate::cli) fn show(options: &Options) -> JobOutputMode {
     match options {
-        Options { quiet: true, .. } => Show::Nothing,
-        Options { json: true, .. } => Show::OnStderr,
-        _ => Show::Both,
+        Options { quiet: true, .. } => JobOutputMode::Nothing,
+        Options { json: true, .. } => JobOutputMode::OnStderr,
+        _ => JobOutputMode::Both,
     }
 }

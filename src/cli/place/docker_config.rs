@@ -36,14 +36,14 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(in crate::cli) struct DockerConfig {
-    auths: Option<BTreeMap<String, Option<Auth>>>,
+    auths: Option<BTreeMap<String, Option<DockerConfigAuth>>>,
     cred_helpers: Option<BTreeMap<String, Option<String>>>,
     creds_store: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Auth {
+struct DockerConfigAuth {
     /// Name and password as in HTTP Basic authentication (RFC 7617): base64 of `name:password`.
     auth: Option<String>,
     identitytoken: Option<String>,
@@ -55,7 +55,7 @@ struct Auth {
 /// Reply of a credential helper.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Answer {
+struct CredentialHelperReply {
     username: String,
     secret: String,
 }
@@ -111,7 +111,7 @@ impl DockerConfig {
     }
 }
 
-impl Auth {
+impl DockerConfigAuth {
     fn credentials(&self) -> anyhow::Result<Option<RegistryCredentials>> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         if let Some(token) = given(&self.identitytoken) {
@@ -175,10 +175,10 @@ fn ask(helper: &str, key: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         return Err(anyhow!("it says: {said}")).with_context(unusable);
     }
     // The reply holds a password, so it is not quoted.
-    let answer: Answer =
+    let answer: CredentialHelperReply =
         serde_json::from_slice(&output.stdout).map_err(|_| anyhow!("its answer is none")).with_context(unusable)?;
     // Some helpers reply with an empty secret for an unknown host.
-    let Answer { username, secret } = answer;
+    let CredentialHelperReply { username, secret } = answer;
     Ok((!secret.is_empty()).then(|| RegistryCredentials { username, password: secret.into() }))
 }
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::called::name;
 use crate::cli::manifest_file::shown;
+use crate::cli::program_name::name;
 use crate::cli::render::tame;
 use crate::engine::folder::RunPaths;
 use crate::engine::record::RunRecord;

@@ -10,10 +10,10 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::super::remote::{Server, items, text};
 use super::super::render::tame;
+use super::super::server_client::{ServerOptions, items, text};
 use super::super::table::{copied, name, table, whole, words};
-use super::super::{Exit, print};
+use super::super::{ExitStatus, print};
 use super::path;
 use crate::client::Client;
 
@@ -40,7 +40,7 @@ pub(in crate::cli) struct LogOptions {
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 #[derive(Args)]
@@ -56,10 +56,10 @@ pub(in crate::cli) struct OutputOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
-pub(super) async fn logs(options: LogOptions) -> anyhow::Result<Exit> {
+pub(super) async fn logs(options: LogOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let log = match () {
         () if options.stderr => "stderr",
@@ -78,18 +78,18 @@ pub(super) async fn logs(options: LogOptions) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout();
     client.download(&path, &query, async |piece| Ok(out.write_all(&piece)?)).await?;
     out.flush()?;
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Follows a log; reconnects at the last position if the stream ends early.
-async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow::Result<Exit> {
+async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow::Result<ExitStatus> {
     let mut last = None;
     loop {
         let mut events = client.follow_from(path, query, last.as_deref()).await?;
         loop {
             match events.next().await {
                 Ok(Some(event)) => print(event["text"].as_str().unwrap_or_default())?,
-                Ok(None) => return Ok(Exit::Done),
+                Ok(None) => return Ok(ExitStatus::Done),
                 Err(why) => {
                     stderrln!("silo: {}; going on where it was", tame(&why.to_string()));
                     break;
@@ -100,7 +100,7 @@ async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow
     }
 }
 
-pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
+pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let left = client.ask(Method::GET, &path(&options.id, "/outputs"), &[], None).await?;
     let mut files: Vec<(String, &Value)> = Vec::new();
@@ -117,11 +117,11 @@ pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
             fetch(&client, &options.id, file, folder).await?;
         }
         stderrln!("{} files in {}", files.len(), tame(&folder.display().to_string()));
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     if options.json {
         print(format_args!("{left}\n"))?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     let rows = files.iter().map(|(output, file)| {
         [tame(output), tame(&text(&file["path"])), file["size"].to_string(), tame(&text(&file["mediaType"]))]
@@ -130,7 +130,7 @@ pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<Exit> {
     for (name, value) in left["json"].as_object().into_iter().flatten() {
         print(format_args!("{} = {}\n", tame(name), tame(&value.to_string())))?;
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 /// Downloads a file: complete and with the announced digest, or not at all.

@@ -10,10 +10,10 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::job::assignment;
-use super::remote::{Server, items, moment, text, word};
 use super::render::tame;
+use super::server_client::{ServerOptions, items, moment, text, word};
 use super::table::{copied, table, whole, words};
-use super::{Exit, print};
+use super::{ExitStatus, print};
 use crate::client::{Client, Error};
 
 #[derive(Subcommand)]
@@ -21,7 +21,7 @@ pub(super) enum Command {
     /// Ask a server to run a job
     Submit(submit::Options),
     /// List runs, newest first
-    List(ListOptions),
+    List(RunListOptions),
     /// Say what was run, how it stands, and why it failed
     Show(OneOptions),
     /// Print what a job has printed
@@ -44,7 +44,7 @@ pub(super) struct OneOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 #[derive(Args)]
@@ -56,14 +56,14 @@ pub(super) struct SomeOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 #[derive(Args)]
-pub(super) struct ListOptions {
+pub(super) struct RunListOptions {
     /// Only those that stand so
     #[arg(long, value_enum)]
-    status: Vec<Status>,
+    status: Vec<RunStatusArgument>,
     /// Only of the job with this name
     #[arg(long)]
     job: Option<String>,
@@ -83,11 +83,11 @@ pub(super) struct ListOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Status {
+enum RunStatusArgument {
     Accepted,
     Running,
     Successful,
@@ -112,10 +112,10 @@ pub(super) struct RerunOptions {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
-pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
+pub(super) async fn run(command: Command) -> anyhow::Result<ExitStatus> {
     match command {
         Command::Submit(options) => submit::run(options).await,
         Command::List(options) => list(options).await,
@@ -126,7 +126,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
             } else {
                 print(show::record(&record))?
             }
-            Ok(Exit::Done)
+            Ok(ExitStatus::Done)
         }
         Command::Logs(options) => fetch::logs(options).await,
         Command::Wait(options) => {
@@ -140,7 +140,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<Exit> {
     }
 }
 
-async fn list(options: ListOptions) -> anyhow::Result<Exit> {
+async fn list(options: RunListOptions) -> anyhow::Result<ExitStatus> {
     let statuses: Vec<String> = options.status.iter().map(word).collect();
     let (status, tags, limit) = (statuses.join(","), options.tag.join(","), options.limit.to_string());
     let mut query = vec![("limit", limit.as_str()), ("status", &status), ("tag", &tags)];
@@ -149,12 +149,12 @@ async fn list(options: ListOptions) -> anyhow::Result<Exit> {
     let page = options.server.client()?.ask(Method::GET, "/api/v1/runs", &query, None).await?;
     if options.json {
         print(format_args!("{page}\n"))?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     let runs = items(&page["items"]);
     if runs.is_empty() {
         stderrln!("There are no such runs.");
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     let rows = runs.iter().map(|run| {
         let job = format!("{} {}", tame(&text(&run["job"])), tame(&text(&run["jobVersion"])));
@@ -168,7 +168,7 @@ async fn list(options: ListOptions) -> anyhow::Result<Exit> {
     if total > runs.len() as u64 {
         stderrln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
 async fn get(client: &Client, id: &str) -> Result<Value, Error> {
@@ -201,20 +201,20 @@ async fn wait(client: &Client, id: &str) -> anyhow::Result<Value> {
 }
 
 /// Prints how a run ended, and returns its exit code.
-fn ended(record: &Value, json: bool) -> anyhow::Result<Exit> {
+fn ended(record: &Value, json: bool) -> anyhow::Result<ExitStatus> {
     if json {
         print(format_args!("{record}\n"))?;
     } else {
         stderr!("{}", show::end(record));
     }
     Ok(match (record["status"].as_str(), record["error"]["category"].as_str()) {
-        (Some("successful"), _) => Exit::Done,
-        (Some("failed"), Some("data" | "job")) => Exit::JobFailed,
-        _ => Exit::Failed,
+        (Some("successful"), _) => ExitStatus::Done,
+        (Some("failed"), Some("data" | "job")) => ExitStatus::JobFailed,
+        _ => ExitStatus::Failed,
     })
 }
 
-async fn cancel(options: SomeOptions) -> anyhow::Result<Exit> {
+async fn cancel(options: SomeOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let mut failed = 0;
     for id in &options.ids {
@@ -231,10 +231,10 @@ async fn cancel(options: SomeOptions) -> anyhow::Result<Exit> {
     if failed > 0 {
         bail!("{failed} of {} could not be cancelled", options.ids.len());
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }
 
-async fn rerun(options: RerunOptions) -> anyhow::Result<Exit> {
+async fn rerun(options: RerunOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let mut change = Map::new();
     submit::add_given(&client, &mut change, &options.input, &options.json_input, &options.setting).await?;
@@ -244,5 +244,5 @@ async fn rerun(options: RerunOptions) -> anyhow::Result<Exit> {
     } else {
         print(format_args!("{}\n", text(&record["id"])))?
     }
-    Ok(Exit::Done)
+    Ok(ExitStatus::Done)
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::super::remote::{items, moment, text};
 use super::super::render::tame;
+use super::super::server_client::{items, moment, text};
 
 /// Summary of a run: status and reason, inputs, and where the rest is.
 pub(super) fn record(record: &Value) -> String {

@@ -9,10 +9,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
 use super::super::job::{assignment, json_text};
-use super::super::remote::{Server, text};
 use super::super::render::tame;
+use super::super::server_client::{ServerOptions, text};
 use super::super::table::cut_beside;
-use super::super::{Exit, print};
+use super::super::{ExitStatus, print};
 use super::{ended, wait};
 use crate::client::Client;
 
@@ -70,10 +70,10 @@ pub(in crate::cli) struct Options {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    server: Server,
+    server: ServerOptions,
 }
 
-pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
+pub(super) async fn run(options: Options) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let mut form = Map::new();
     form.insert("image".to_owned(), json!(options.image));
@@ -93,17 +93,17 @@ pub(super) async fn run(options: Options) -> anyhow::Result<Exit> {
     let record = client.ask(Method::POST, "/api/v1/runs", query, Some(&Value::Object(form))).await?;
     if options.dry_run && !options.json {
         print(format_args!("{}\n", tame(&text(&record["dockerRun"]))))?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     if options.dry_run || (options.json && !options.wait) {
         print(format_args!("{record}\n"))?;
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     let id = text(&record["id"]);
     if !options.wait {
         print(format_args!("{id}\n"))?;
         stderrln!("Follow it with: silo runs logs {id} --follow");
-        return Ok(Exit::Done);
+        return Ok(ExitStatus::Done);
     }
     stderrln!("Run {id}");
     ended(&wait(&client, &id).await?, options.json)

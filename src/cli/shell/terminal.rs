@@ -12,9 +12,9 @@ use tokio::sync::mpsc;
 const PIECE: usize = 16 * 1024;
 
 /// The terminal in raw mode: all keys are passed on, also Ctrl-C, without echo. Restored on drop.
-pub(super) struct Raw(Termios);
+pub(super) struct RawTerminal(Termios);
 
-impl Raw {
+impl RawTerminal {
     pub fn enter() -> std::io::Result<Self> {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
@@ -24,7 +24,7 @@ impl Raw {
     }
 }
 
-impl Drop for Raw {
+impl Drop for RawTerminal {
     fn drop(&mut self) {
         // Fails if the terminal is gone, which does not matter.
         _ = tcsetattr(stdin(), OptionalActions::Now, &self.0);

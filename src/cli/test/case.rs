@@ -20,7 +20,7 @@ use crate::seed::model::{JobInputFile, SeedManifest};
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Inputs of a job and its expected results.
-pub(super) struct Case {
+pub(super) struct TestCase {
     pub name: String,
     folder: PathBuf,
     pub files: Vec<(String, InputSource)>,
@@ -29,14 +29,14 @@ pub(super) struct Case {
     pub loose: Option<InputSource>,
     pub json: BTreeMap<String, Value>,
     pub settings: BTreeMap<String, String>,
-    pub expect: Expect,
+    pub expect: ExpectedEnd,
     pub rules: ComparisonRules,
 }
 
 /// The expected end of the run; success by default.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct Expect {
+pub(super) struct ExpectedEnd {
     exit_code: Option<i64>,
     /// Name of an error of the manifest, or of a built-in error.
     error: Option<String>,
@@ -44,19 +44,19 @@ pub(super) struct Expect {
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Given {
+struct CaseValues {
     json: BTreeMap<String, Value>,
     settings: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Comparison {
-    expect: Expect,
+struct CaseComparison {
+    expect: ExpectedEnd,
     rules: Vec<ComparisonRule>,
 }
 
-impl Expect {
+impl ExpectedEnd {
     /// The difference between a run's end and the expected one, if any.
     pub fn differs(&self, exit_code: Option<i64>, error: Option<&str>) -> Option<String> {
         let ended = error.map_or_else(|| "it ended well".to_owned(), |name| format!("it failed with {name}"));
@@ -74,7 +74,7 @@ impl Expect {
     }
 }
 
-impl Case {
+impl TestCase {
     /// Reads the cases in a folder, or the folder itself if it is a case, sorted by name.
     ///
     /// # Errors
@@ -110,8 +110,8 @@ impl Case {
         }
         let name = folder.file_name().and_then(|name| name.to_str());
         let name = name.ok_or_else(|| anyhow!("{}: give the folder a name in UTF-8", shown(&folder)))?.to_owned();
-        let given: Given = json(&folder.join("inputs.json"))?;
-        let Comparison { expect, rules } = json(&folder.join("compare.json"))?;
+        let given: CaseValues = json(&folder.join("inputs.json"))?;
+        let CaseComparison { expect, rules } = json(&folder.join("compare.json"))?;
         let rules =
             ComparisonRules::new(&rules).map_err(|why| anyhow!("{}: {why}", shown(&folder.join("compare.json"))))?;
         let input = folder.join("input");
@@ -223,7 +223,7 @@ mod tests {
     fn the_page_tells_the_truth() {
         const PAGE: &str = include_str!("../../../docs/cases.md");
         let example = PAGE.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-        let Comparison { expect, rules } = serde_json::from_str(example).expect("it is as it should be");
+        let CaseComparison { expect, rules } = serde_json::from_str(example).expect("it is as it should be");
         assert_eq!((expect.exit_code, expect.error.as_deref(), rules.len()), (Some(3), Some("no-granule"), 2));
         let ways = PAGE.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
         let ways = ways.map(|how| format!("{{\"files\": \"*\", \"compare\": {how}}}"));

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::case::Case;
-use crate::cli::Exit;
+use super::case::TestCase;
+use crate::cli::ExitStatus;
 use crate::cli::render::tame;
 use crate::engine::compare::tree::{ComparisonFinding, ComparisonState};
 use crate::xml::escaped;
@@ -13,7 +13,7 @@ use crate::xml::escaped;
 /// Result of a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) enum Outcome {
+pub(super) enum CaseOutcome {
     Passed,
     /// The outputs were stored as the expected ones.
     Updated,
@@ -24,9 +24,9 @@ pub(super) enum Outcome {
 /// An ended case.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Ended {
+pub(super) struct CaseResult {
     pub name: String,
-    pub outcome: Outcome,
+    pub outcome: CaseOutcome,
     pub seconds: f64,
     /// Messages about the run.
     pub messages: Vec<String>,
@@ -45,26 +45,26 @@ pub(super) struct PlannedCase {
 }
 
 impl PlannedCase {
-    pub fn new(case: &Case, docker_run: Option<String>, messages: &[String]) -> Self {
+    pub fn new(case: &TestCase, docker_run: Option<String>, messages: &[String]) -> Self {
         Self { name: case.name.clone(), docker_run, messages: messages.to_vec() }
     }
 }
 
 #[derive(Serialize)]
-pub(super) struct Report<'a> {
+pub(super) struct TestReport<'a> {
     image: &'a str,
     passed: bool,
-    cases: &'a [Ended],
+    cases: &'a [CaseResult],
 }
 
-impl<'a> Report<'a> {
-    pub fn new(image: &'a str, cases: &'a [Ended]) -> Self {
-        Self { image, passed: exit(cases) == Exit::Done, cases }
+impl<'a> TestReport<'a> {
+    pub fn new(image: &'a str, cases: &'a [CaseResult]) -> Self {
+        Self { image, passed: exit(cases) == ExitStatus::Done, cases }
     }
 }
 
-impl Ended {
-    pub fn new(case: &Case, outcome: Outcome, messages: Vec<String>) -> Self {
+impl CaseResult {
+    pub fn new(case: &TestCase, outcome: CaseOutcome, messages: Vec<String>) -> Self {
         Self { name: case.name.clone(), outcome, seconds: 0.0, messages, findings: Vec::new() }
     }
 
@@ -80,21 +80,21 @@ impl Ended {
 }
 
 /// A case that could not be run says nothing about the job, so it takes precedence over one that differs.
-pub(super) fn exit(cases: &[Ended]) -> Exit {
+pub(super) fn exit(cases: &[CaseResult]) -> ExitStatus {
     let any = |outcome| cases.iter().any(|case| case.outcome == outcome);
     match () {
-        () if any(Outcome::NotRun) => Exit::Failed,
-        () if any(Outcome::Differs) => Exit::Differs,
-        () => Exit::Done,
+        () if any(CaseOutcome::NotRun) => ExitStatus::Failed,
+        () if any(CaseOutcome::Differs) => ExitStatus::Differs,
+        () => ExitStatus::Done,
     }
 }
 
-pub(super) fn lines(case: &Ended) -> String {
+pub(super) fn lines(case: &CaseResult) -> String {
     let word = match case.outcome {
-        Outcome::Passed => "pass",
-        Outcome::Updated => "updated",
-        Outcome::Differs => "DIFFERS",
-        Outcome::NotRun => "NOT RUN",
+        CaseOutcome::Passed => "pass",
+        CaseOutcome::Updated => "updated",
+        CaseOutcome::Differs => "DIFFERS",
+        CaseOutcome::NotRun => "NOT RUN",
     };
     let mut text = format!("{word:<8} {}\n", tame(&case.name));
     for line in case.told() {
@@ -103,18 +103,18 @@ pub(super) fn lines(case: &Ended) -> String {
     text
 }
 
-pub(super) fn summary(cases: &[Ended]) -> String {
+pub(super) fn summary(cases: &[CaseResult]) -> String {
     let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
-    let good = count(Outcome::Passed) + count(Outcome::Updated);
-    let (differ, not_run) = (count(Outcome::Differs), count(Outcome::NotRun));
+    let good = count(CaseOutcome::Passed) + count(CaseOutcome::Updated);
+    let (differ, not_run) = (count(CaseOutcome::Differs), count(CaseOutcome::NotRun));
     let noun = if cases.len() == 1 { "case" } else { "cases" };
     let verb = if differ == 1 { "differs" } else { "differ" };
     format!("{} {noun}: {good} good, {differ} {verb}, {not_run} could not be run\n", cases.len())
 }
 
-pub(super) fn junit(image: &str, cases: &[Ended]) -> String {
+pub(super) fn junit(image: &str, cases: &[CaseResult]) -> String {
     let count = |outcome| cases.iter().filter(|case| case.outcome == outcome).count();
-    let (failures, errors) = (count(Outcome::Differs), count(Outcome::NotRun));
+    let (failures, errors) = (count(CaseOutcome::Differs), count(CaseOutcome::NotRun));
     let mut text = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n<testsuite name=\"{}\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\">\n",
         escaped(image),
@@ -122,9 +122,9 @@ pub(super) fn junit(image: &str, cases: &[Ended]) -> String {
     );
     for case in cases {
         let element = match case.outcome {
-            Outcome::Differs => "failure",
-            Outcome::NotRun => "error",
-            Outcome::Passed | Outcome::Updated => "system-out",
+            CaseOutcome::Differs => "failure",
+            CaseOutcome::NotRun => "error",
+            CaseOutcome::Passed | CaseOutcome::Updated => "system-out",
         };
         let (name, suite) = (escaped(&case.name), escaped(image));
         write!(text, "<testcase name=\"{name}\" classname=\"{suite}\" time=\"{:.3}\">", case.seconds)

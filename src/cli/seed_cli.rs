@@ -8,7 +8,7 @@ use crate::seed::VERSION;
 
 /// What a flag of Seed CLI maps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Today {
+enum FlagReplacement {
     /// A flag without a value.
     Flag(&'static str),
     /// A flag with a value.
@@ -22,30 +22,30 @@ enum Today {
     /// The version of the standard; only one exists.
     Standard,
 }
-use Today::{Argument, Flag, Nothing, Standard, Unused, Value};
+use FlagReplacement::{Argument, Flag, Nothing, Standard, Unused, Value};
 
 /// Flags of a command: the names in Seed CLI, and what they map to.
-type Flags = &'static [(&'static [&'static str], Today)];
+type SeedCliFlags = &'static [(&'static [&'static str], FlagReplacement)];
 
-const NO_SCHEMA: Today = Unused(
+const NO_SCHEMA: FlagReplacement = Unused(
     "manifests and metadata are judged by the rules of the standard that are built in; to hold them against a schema of your own as \
      well, use a validator of JSON Schema beside it",
 );
 
 // Flags that several commands share.
-const IMAGE: Flags = &[(&["in", "imageName"], Argument)];
-const FOLDER: Flags = &[(&["d", "directory"], Argument)];
-const MANIFEST: Flags = &[(&["M", "manifest"], Value("manifest"))];
-const STANDARD: Flags = &[(&["v", "version"], Standard)];
-const WARNINGS: Flags = &[(&["w", "warnings"], Flag("strict"))];
-const SCHEMA: Flags = &[(&["s", "schema"], NO_SCHEMA)];
-const REGISTRY: Flags = &[
+const IMAGE: SeedCliFlags = &[(&["in", "imageName"], Argument)];
+const FOLDER: SeedCliFlags = &[(&["d", "directory"], Argument)];
+const MANIFEST: SeedCliFlags = &[(&["M", "manifest"], Value("manifest"))];
+const STANDARD: SeedCliFlags = &[(&["v", "version"], Standard)];
+const WARNINGS: SeedCliFlags = &[(&["w", "warnings"], Flag("strict"))];
+const SCHEMA: SeedCliFlags = &[(&["s", "schema"], NO_SCHEMA)];
+const REGISTRY: SeedCliFlags = &[
     (&["r", "registry"], Value("registry")),
     (&["O", "org"], Value("org")),
     (&["u", "user"], Value("username")),
     (&["p", "password"], Value("password")),
 ];
-const PUBLISHING: Flags = &[
+const PUBLISHING: SeedCliFlags = &[
     (&["f", "force"], Flag("force")),
     (&["pp"], Flag("package-patch")),
     (&["pm"], Flag("package-minor")),
@@ -55,7 +55,7 @@ const PUBLISHING: Flags = &[
     // Seed CLI's help says -JM, but Seed CLI does not accept that.
     (&["J", "JM"], Flag("job-major")),
 ];
-const JOB: Flags = &[
+const JOB: SeedCliFlags = &[
     (&["M", "manifest"], Argument),
     (&["i", "inputs"], Value("input")),
     (&["j", "json"], Value("json-input")),
@@ -64,17 +64,17 @@ const JOB: Flags = &[
     (&["o", "outDir"], Value("output")),
     (&["q", "quiet"], Flag("quiet")),
 ];
-const BUILD: Flags = &[
+const BUILD: SeedCliFlags = &[
     (&["D", "dockerfile"], Value("dockerfile")),
     (&["c", "cache-from"], Value("cache-from")),
     (&["publish"], Flag("publish")),
 ];
-const RUN: Flags = &[(&["rm"], Flag("rm")), (&["rep", "repetitions"], Value("rep"))];
-const BATCH: Flags =
+const RUN: SeedCliFlags = &[(&["rm"], Flag("rm")), (&["rep", "repetitions"], Value("rep"))];
+const BATCH: SeedCliFlags =
     &[(&["b", "batch"], Value("batch")), (&["d", "directory"], Value("directory")), (&["rm"], Nothing)];
 
 /// All commands of Seed CLI with their flags.
-const VERBS: [(&str, &[Flags]); 12] = [
+const VERBS: [(&str, &[SeedCliFlags]); 12] = [
     ("init", &[FOLDER, STANDARD]),
     ("validate", &[FOLDER, STANDARD, SCHEMA, WARNINGS]),
     ("build", &[FOLDER, MANIFEST, BUILD, STANDARD, WARNINGS, REGISTRY, PUBLISHING]),
@@ -94,7 +94,7 @@ const BEFORE: [&str; 2] = ["--config", "--data"];
 
 /// Arguments in today's spelling.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Rewritten {
+pub(super) struct RewrittenArguments {
     pub arguments: Vec<OsString>,
     /// Notes for the user about rewritten flags.
     pub notes: Vec<String>,
@@ -121,7 +121,7 @@ pub(super) fn verbs() -> impl Iterator<Item = &'static str> {
 ///
 /// # Errors
 /// A flag or command that does not exist, or a missing value.
-pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<Rewritten, String> {
+pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<RewrittenArguments, String> {
     let mut given: Vec<OsString> = arguments.into_iter().collect();
     let is_seed = called_as(&given) != "silo";
     if given.get(1).is_some_and(|word| word == "seed") {
@@ -130,7 +130,7 @@ pub(super) fn rewrite(arguments: impl IntoIterator<Item = OsString>) -> Result<R
     if is_seed {
         given[0] = "silo".into();
     }
-    let mut rewritten = Rewritten { arguments: Vec::new(), notes: Vec::new(), is_seed };
+    let mut rewritten = RewrittenArguments { arguments: Vec::new(), notes: Vec::new(), is_seed };
     let Some(at) = command(&given) else {
         rewritten.arguments = given;
         return Ok(rewritten);
@@ -174,7 +174,12 @@ fn command(arguments: &[OsString]) -> Option<usize> {
     }
 }
 
-fn rewrite_flags(verb: &str, flags: &[Flags], given: Vec<OsString>, to: &mut Rewritten) -> Result<(), String> {
+fn rewrite_flags(
+    verb: &str,
+    flags: &[SeedCliFlags],
+    given: Vec<OsString>,
+    to: &mut RewrittenArguments,
+) -> Result<(), String> {
     let mut left = given.into_iter();
     while let Some(argument) = left.next() {
         if argument == "--" {
@@ -265,7 +270,7 @@ fn is_on(verb: &str, name: &str, value: Option<&OsStr>) -> Result<bool, String> 
     }
 }
 
-fn unknown_flag(verb: &str, flags: &[Flags], name: &str) -> String {
+fn unknown_flag(verb: &str, flags: &[SeedCliFlags], name: &str) -> String {
     let names =
         flags.iter().copied().flatten().flat_map(|(names, _)| names.iter().copied()).filter(|known| known.len() > 1);
     let advice = match nearest(name, names).first() {
@@ -376,7 +381,7 @@ mod tests {
     /// Every target in the tables is a flag of the command.
     #[test]
     fn todays_flags_exist() {
-        let program = super::super::Arguments::command();
+        let program = super::super::CliArguments::command();
         for (verb, flags) in VERBS {
             let command = program.find_subcommand(verb).unwrap_or_else(|| panic!("there is no command {verb}"));
             for (names, today) in flags.iter().copied().flatten() {
@@ -394,7 +399,7 @@ mod tests {
         }
     }
 
-    fn any_flag() -> impl Strategy<Value = (&'static str, &'static str, Today)> {
+    fn any_flag() -> impl Strategy<Value = (&'static str, &'static str, FlagReplacement)> {
         let all: Vec<_> = VERBS
             .into_iter()
             .flat_map(|(verb, flags)| flags.iter().copied().flatten().map(move |(names, today)| (verb, names, *today)))

@@ -16,7 +16,7 @@ use crate::config::{ConfigFlags, ServiceSettings};
 
 /// The server's address, CA certificates and token.
 #[derive(Args)]
-pub(super) struct Server {
+pub(super) struct ServerOptions {
     #[command(flatten)]
     address: ServerAddress,
     /// Certificates of authorities (PEM) to trust for the server, beside the system's or those that SSL_CERT_FILE names
@@ -24,7 +24,7 @@ pub(super) struct Server {
     ca: Option<PathBuf>,
 }
 
-/// Like [`Server`], for commands that have their own `--ca`.
+/// Like [`ServerOptions`], for commands that have their own `--ca`.
 #[derive(Args)]
 pub(super) struct RegistryServer {
     #[command(flatten)]
@@ -50,7 +50,7 @@ struct ServerAddress {
     token: Option<String>,
 }
 
-impl Server {
+impl ServerOptions {
     /// A client with the given token, or else the stored one.
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         self.address.client(self.ca.as_deref())
@@ -67,7 +67,7 @@ impl Server {
 }
 
 impl RegistryServer {
-    /// See [`Server::client`].
+    /// See [`ServerOptions::client`].
     pub(super) fn client(&self) -> anyhow::Result<Client> {
         self.address.client(self.server_ca.as_deref())
     }

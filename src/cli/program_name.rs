@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::old;
+use super::seed_cli;
 
 static NAME: OnceLock<&str> = OnceLock::new();
 
@@ -25,7 +25,7 @@ pub(super) fn as_called(text: &str) -> Cow<'_, str> {
 fn with_name<'t>(text: &'t str, name: &str) -> Cow<'t, str> {
     let mut text = Cow::Borrowed(text);
     if name != "silo" {
-        for verb in old::verbs() {
+        for verb in seed_cli::verbs() {
             let (ours, theirs) = (format!("silo {verb}"), format!("{name} {verb}"));
             if text.contains(&ours) {
                 text = text.replace(&ours, &theirs).into();
