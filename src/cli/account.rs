@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::table::{name, table, whole};
+use super::output::table::{name, table, whole};
 use super::{keep_files_private, print};
 use crate::app::{App, NewUser};
 use crate::clock::Clock;

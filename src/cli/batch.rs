@@ -21,18 +21,19 @@ use self::journal::BatchJournal;
 use self::report::{BatchReport, RowReport, RowState, complaints, drawn, summary};
 use self::rows::{BatchSourceRow, Rows};
 use self::work::{BatchWork, bar};
-use super::job::live::{StopSignals, stop_on_signal};
-use super::job::subject::{EngineWithImage, LocalJob};
-use super::job::{self, request, usage};
-use super::manifest_file::shown;
-use super::render::{json_line, tame};
+use super::args::manifest_file::shown;
+use super::args::run as job;
+use super::args::run::{request, usage};
+use super::args::subject::{EngineWithImage, LocalJob};
+use super::output::live::{StopSignals, stop_on_signal};
+use super::output::render::{json_line, tame};
 use super::run::refused;
 use super::{ExitStatus, print, program_name};
-use crate::engine::folder::{RunPaths, safe};
-use crate::engine::inputs::script;
-use crate::engine::orphans::ContainerOwner;
+use crate::engine::plan::request::RunRequest;
 use crate::engine::plan::{PlanCode, PlanProblem, RunPlan, plan};
-use crate::engine::request::RunRequest;
+use crate::engine::run::folder::{RunPaths, safe};
+use crate::engine::run::inputs::script;
+use crate::engine::run::orphans::ContainerOwner;
 
 #[derive(Args)]
 #[command(

@@ -9,14 +9,15 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use super::engine_at::EngineAt;
-use super::job::live::stop_on_signal;
-use super::job::{image_reference, name_of, usage};
-use super::manifest_file::{self, ManifestFile, shown};
-use super::place::{HUB_KEY, RegistryAccount};
+use super::args::engine_at::EngineAt;
+use super::args::manifest_file;
+use super::args::manifest_file::{ManifestFile, shown};
+use super::args::registry::{HUB_KEY, RegistryAccount};
+use super::args::run::{image_reference, name_of, usage};
+use super::output::live::stop_on_signal;
+use super::output::render::{json_line, problems, renderer, summary, tame};
 use super::program_name::as_called;
 use super::publish::{ImagePublication, PublishOutcome, PushOptions};
-use super::render::{json_line, problems, renderer, summary, tame};
 use super::{ExitStatus, print};
 use crate::app::remote_images::{self, RegistryAddress};
 use crate::engine::build::BuildContext;
@@ -64,7 +65,7 @@ pub(super) struct BuildOptions {
     #[arg(short, long, value_name = "IMAGE")]
     cache_from: Vec<String>,
     /// A value for an ARG of the Dockerfile
-    #[arg(long, value_name = "NAME=VALUE", value_parser = super::job::assignment)]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::args::run::assignment)]
     build_arg: Vec<(String, String)>,
     /// The platform to build for, as in linux/arm64
     #[arg(long, value_name = "PLATFORM")]

@@ -5,7 +5,7 @@ use std::io::{IsTerminal as _, stderr, stdin};
 use anyhow::bail;
 use clap::Args;
 
-use super::render::tame;
+use super::output::render::tame;
 
 /// Consent given on the command line.
 #[derive(Args)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::render::{json_line, tame};
+use super::output::render::{json_line, tame};
 use super::{ExitStatus, print};
 use crate::app::{DiagnosticFinding, DiagnosticVerdict, examine};
 use crate::config::{ConfigFlags, ServiceSettings};

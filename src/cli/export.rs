@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use super::engine_at::EngineAt;
-use super::job::{name_of, usage, valid};
-use super::manifest_file::{self, ManifestFile, shown};
-use super::place::{RegistryAccount, login};
-use super::render::tame;
+use super::args::engine_at::EngineAt;
+use super::args::manifest_file;
+use super::args::manifest_file::{ManifestFile, shown};
+use super::args::registry::{RegistryAccount, login};
+use super::args::run::{name_of, usage, valid};
+use super::output::render::tame;
 use super::{ExitStatus, print};
 use crate::app::remote_images::{ImageBrowser, reference};
 use crate::engine::export::{ExportSource, cwl, script};

@@ -16,11 +16,11 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 use http::Method;
 
-use super::engine_at::EngineAt;
-use super::render::tame;
-use super::server_client::{ServerOptions, text};
-use super::{CliArguments, EXIT_CODES, ExitStatus, print, program_name, seed_cli};
-use crate::cli::manifest_file;
+use super::args::engine_at::EngineAt;
+use super::args::server_client::{ServerOptions, text};
+use super::args::{manifest_file, seed_cli};
+use super::output::render::tame;
+use super::{CliArguments, EXIT_CODES, ExitStatus, print, program_name};
 use crate::cli::program_name::as_called;
 use crate::seed::LABEL;
 

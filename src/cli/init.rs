@@ -11,9 +11,9 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 
 use self::wrap::WrapTarget;
-use super::job::usage;
-use super::manifest_file::{FILE_NAME, create, shown};
-use super::render::tame;
+use super::args::manifest_file::{FILE_NAME, create, shown};
+use super::args::run::usage;
+use super::output::render::tame;
 use super::{ExitStatus, complain, print, program_name};
 use crate::seed::starter::{self, EXAMPLE_INPUT, InitAnswers, StarterMaintainer};
 use crate::seed::validate::{ValidationRules, judge};

@@ -9,10 +9,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::account::PasswordSource;
+use super::args::manifest_file::shown;
+use super::args::server_client::{ServerOptions, answers, moment, text};
 use super::logins::{KeptLogin, KeptLogins};
-use super::manifest_file::shown;
 use super::print;
-use super::server_client::{ServerOptions, answers, moment, text};
 use crate::app::PASSWORD_FILE;
 use crate::client::Error;
 

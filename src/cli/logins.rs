@@ -11,7 +11,7 @@ use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::manifest_file::{replace, shown};
+use super::args::manifest_file::{replace, shown};
 use crate::config::user_folder;
 
 /// File name in the user's configuration folder for SILO.

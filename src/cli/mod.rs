@@ -20,38 +20,32 @@ macro_rules! stderrln {
 }
 
 mod account;
+mod args;
 mod batch;
 mod build;
 mod config;
 mod consent;
 mod doctor;
-mod engine_at;
 mod export;
 mod help;
 mod images;
 mod init;
-mod job;
 mod keys;
 mod login;
 mod logins;
-mod manifest_file;
-mod place;
+mod output;
 mod program_name;
 mod publish;
 mod registry;
-mod render;
 mod run;
 mod runs;
 mod scan;
 mod search;
 mod search_registry;
-mod seed_cli;
 mod serve;
-mod server_client;
 mod shell;
 mod spec;
 mod suggest;
-mod table;
 mod test;
 mod upgrade;
 mod validate;
@@ -133,7 +127,7 @@ enum Command {
     /// Ask the service on this machine whether it is alive
     ///
     /// For health checks of containers: the exit code is the answer.
-    Health(server_client::HealthOptions),
+    Health(args::server_client::HealthOptions),
     /// Check that this machine has what the service needs
     Doctor(doctor::Options),
     /// Write a manifest to start from
@@ -255,13 +249,14 @@ fn colour_choice(words: &[String]) -> ColorChoice {
 
 /// Parses the arguments, after rewriting Seed CLI's spelling.
 fn parse(arguments: Vec<OsString>) -> Result<CliArguments, ExitCode> {
-    program_name::remember(seed_cli::called_as(&arguments));
-    let seed_cli::RewrittenArguments { arguments, notes, is_seed } = seed_cli::rewrite(arguments).map_err(|why| {
-        _ = complain(&anyhow::Error::msg(render::tame(why.as_str())));
-        ExitCode::from(ExitStatus::Usage)
-    })?;
+    program_name::remember(args::seed_cli::called_as(&arguments));
+    let args::seed_cli::RewrittenArguments { arguments, notes, is_seed } =
+        args::seed_cli::rewrite(arguments).map_err(|why| {
+            _ = complain(&anyhow::Error::msg(output::render::tame(why.as_str())));
+            ExitCode::from(ExitStatus::Usage)
+        })?;
     for note in notes {
-        stderrln!("note: {}", render::tame(&note));
+        stderrln!("note: {}", output::render::tame(&note));
     }
     let told = |usage: clap::Error| {
         _ = usage.print();
@@ -305,7 +300,7 @@ async fn dispatch(arguments: CliArguments) -> anyhow::Result<ExitStatus> {
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
         Some(Command::Spec(options)) => spec::run(&options),
-        Some(Command::Health(options)) => server_client::health(&flags, options).await,
+        Some(Command::Health(options)) => args::server_client::health(&flags, options).await,
         Some(Command::Doctor(options)) => return doctor::run(&flags, &options).await,
         Some(Command::Init(options)) => return init::run(options),
         Some(Command::Validate(options)) => return validate::run(&options),

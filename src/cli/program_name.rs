@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use super::seed_cli;
+use super::args::seed_cli;
 
 static NAME: OnceLock<&str> = OnceLock::new();
 

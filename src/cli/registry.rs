@@ -9,11 +9,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::account::{PasswordSource, read_password};
+use super::args::server_client::{RegistryServer, ServerOptions, items, moment, text};
 use super::consent::ConsentOption;
+use super::output::table::{copied, name, table, whole, words};
 use super::print;
-use super::server_client::{RegistryServer, ServerOptions, items, moment, text};
 use super::suggest::nearest;
-use super::table::{copied, name, table, whole, words};
 use crate::catalog::RegistryKind;
 use crate::client::Client;
 

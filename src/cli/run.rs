@@ -8,18 +8,19 @@ use std::path::{Path, PathBuf, absolute};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 
-use super::job::live::{StopSignals, stop_on_signal, watch};
-use super::job::subject::{LocalJob, exit, show};
-use super::job::{self, JobPlanOutcome, request};
-use super::manifest_file::shown;
-use super::render::{json_line, tame};
+use super::args::manifest_file::shown;
+use super::args::run as job;
+use super::args::run::{JobPlanOutcome, request};
+use super::args::subject::{LocalJob, exit, show};
+use super::output::live::{StopSignals, stop_on_signal, watch};
+use super::output::render::{json_line, tame};
 use super::{ExitStatus, print, program_name};
 use crate::clock::Clock;
-use crate::engine::folder::RunPaths;
-use crate::engine::inputs;
-use crate::engine::orphans::ContainerOwner;
+use crate::engine::plan::request::RunRequest;
 use crate::engine::plan::{PlanProblem, RunPlan};
-use crate::engine::request::RunRequest;
+use crate::engine::run::folder::RunPaths;
+use crate::engine::run::inputs;
+use crate::engine::run::orphans::ContainerOwner;
 use crate::seed::model::SeedManifest;
 
 #[derive(Args)]

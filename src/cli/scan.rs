@@ -10,10 +10,10 @@ use indicatif::{HumanBytes, HumanDuration, MultiProgress, ProgressBar, ProgressS
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::args::server_client::{ServerOptions, items, text};
+use super::output::table::{cut_beside, cut_in_the_middle, name, table, whole};
 use super::print;
 use super::registry::find;
-use super::server_client::{ServerOptions, items, text};
-use super::table::{cut_beside, cut_in_the_middle, name, table, whole};
 use crate::catalog::{OutcomeGroup, TagOutcome};
 use crate::client::Client;
 

@@ -9,9 +9,9 @@ use http::Method;
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
-use super::place::RegistryOptions;
-use super::server_client::{ServerOptions, items, text, word};
-use super::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
+use super::args::registry::RegistryOptions;
+use super::args::server_client::{ServerOptions, items, text, word};
+use super::output::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
 use super::{print, search_registry};
 
 /// Placeholders around matches until the table is laid out: they have no width, and are replaced in texts of replies.

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::place::{RegistryOptions, login};
+use super::args::registry::{RegistryOptions, login};
+use super::output::render::{json_line, tame};
+use super::output::table::table;
 use super::print;
-use super::render::{json_line, tame};
 use super::search::COLUMNS;
-use super::table::table;
 use crate::app::folded;
 use crate::app::remote_images::{ImageBrowser, SeedImage};
 use crate::seed::manifest::essentials;

@@ -1,5 +1,7 @@
 //! `silo test`: runs a job's cases as `silo run` would, and compares the results with the expected ones.
 
+mod compare;
+
 mod case;
 mod report;
 
@@ -14,22 +16,23 @@ use serde_json::json;
 
 use self::case::TestCase;
 use self::report::{CaseOutcome, CaseResult};
-use super::job::live::{JobOutputMode, StopSignals, stop_on_signal, watch};
-use super::job::subject::{EngineWithImage, LocalJob};
-use super::job::{self, request, usage};
-use super::manifest_file::shown;
-use super::render::{json_line, tame};
+use super::args::manifest_file::shown;
+use super::args::run as job;
+use super::args::run::{request, usage};
+use super::args::subject::{EngineWithImage, LocalJob};
+use super::output::live::{JobOutputMode, StopSignals, stop_on_signal, watch};
+use super::output::render::{json_line, tame};
 use super::run::planned as tell_planned;
 use super::suggest::nearest_path;
 use super::{ExitStatus, print, program_name};
-use crate::engine::compare::tree;
-use crate::engine::folder::RunPaths;
-use crate::engine::orphans::ContainerOwner;
 use crate::engine::plan::RunPlan;
-use crate::engine::record::{RunRecord, Status};
-use crate::engine::request::{InputSource, JsonInputValue, RunRequest};
-use crate::engine::verdict::RunErrorCategory;
+use crate::engine::plan::request::{InputSource, JsonInputValue, RunRequest};
+use crate::engine::run::folder::RunPaths;
+use crate::engine::run::orphans::ContainerOwner;
+use crate::engine::run::record::{RunRecord, Status};
+use crate::engine::run::verdict::RunErrorCategory;
 use crate::seed::model::SeedManifest;
+use compare::tree;
 
 #[derive(Args)]
 #[command(after_help = "A case is a folder in CASES:\n  \

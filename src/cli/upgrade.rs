@@ -9,8 +9,10 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::manifest_file::{self, ManifestFile, shown};
-use super::{ExitStatus, complain, print, render};
+use super::args::manifest_file;
+use super::args::manifest_file::{ManifestFile, shown};
+use super::output::render;
+use super::{ExitStatus, complain, print};
 use crate::seed::upgrade::{UpgradeChange, UpgradedManifest, upgrade};
 use crate::seed::validate::{MAX_BYTES, ValidationReport, ValidationRules, judge};
 

@@ -8,9 +8,11 @@ use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::manifest_file::{self, ManifestFile};
+use super::args::manifest_file;
+use super::args::manifest_file::ManifestFile;
+use super::output::render;
 use super::program_name::as_called;
-use super::{ExitStatus, complain, print, render};
+use super::{ExitStatus, complain, print};
 use crate::seed::validate::{ValidationReport, ValidationRules, judge};
 use crate::seed::{ProblemCode, ValidationProfile, explanation};
 

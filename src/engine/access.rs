@@ -6,13 +6,13 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::container::{BindMount, ContainerSpec};
 use super::disk::{self, FileReadError};
-use super::folder::{RunPaths, set_mode};
 use super::halt::HaltSignal;
 use super::held_paths::link_or_copy;
+use super::plan::container::{BindMount, ContainerSpec};
 use super::plan::{PlannedFile, PlannedInput, RunPlan};
-use super::supervisor::{Error, written};
+use super::run::folder::{RunPaths, set_mode};
+use super::run::supervisor::{Error, written};
 
 /// Folder of the copies, below the run's folder.
 const COPIES: &str = "readable";

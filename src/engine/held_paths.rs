@@ -13,9 +13,9 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Mode, OFlags, openat};
 
 use super::disk::{self, FileReadError};
-use super::folder::set_mode;
 use super::halt::HaltSignal;
 use super::plan::{FileAccess, RunPlan};
+use super::run::folder::set_mode;
 
 /// A file or folder of the host given to a run, and the root that it must lie below.
 #[derive(Clone, Debug, PartialEq, Eq)]

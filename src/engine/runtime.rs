@@ -10,7 +10,7 @@ use futures_util::stream::BoxStream;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::container::ContainerSpec;
+use super::plan::container::ContainerSpec;
 use crate::seed::image_reference::ImageReference;
 
 /// Client of a container engine. Clones are cheap and share the connection.

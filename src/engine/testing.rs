@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::folder::RunPaths;
+use super::plan::request::{HostFile, InputSource, JsonInputValue, RunRequest};
 use super::plan::{RunPlan, plan};
-use super::request::{HostFile, InputSource, JsonInputValue, RunRequest};
+use super::run::folder::RunPaths;
 use crate::seed::model::SeedManifest;
 
 pub const MANIFEST: &str = r#"{

@@ -8,9 +8,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use url::Url;
 
 use super::address::host_of;
-use super::hosts::{CachedResponse, EtagCacheKey};
 use super::listing::next_query;
-use super::token::{AuthorizationToken, TokenCache};
+use super::login::token::{AuthorizationToken, TokenCache};
+use super::transport::hosts::{CachedResponse, EtagCacheKey};
 use super::transport::{HttpTransport, RegistryRequest, RegistryResponse};
 use super::{Error, Result};
 

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::archive::ImageArchive;
+use super::disk::archive::ImageArchive;
+use super::disk::layout::ImageLayout;
 use super::distribution::DistributionApi;
 use super::grammar::{is_digest, matches_digest, printable};
-use super::layout::ImageLayout;
 use super::wire::{self, ContentDescriptor, LayerDescriptor, OciImageConfig, OciManifest};
 use super::{ConfigRef, DEEP_INDEX, Error, ImageConfig, ManifestTarget, Result};
 

@@ -18,7 +18,7 @@ use super::address::RegistryBaseUrl;
 use super::content::BlobKind;
 use super::grammar::{digest_of, is_digest, matches_digest};
 use super::listing::{ListingTarget, ListingWalk, next_query};
-use super::token::TokenCache;
+use super::login::token::TokenCache;
 use super::transport::{HttpTransport, RegistryResponse};
 use super::wire::MANIFEST_TYPES;
 use super::{DeletionOutcome, Error, ListedTag, RawListing, RegistryEndpoint, ResolvedTag, Result};

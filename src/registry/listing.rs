@@ -10,7 +10,7 @@ use http::header::LINK;
 use url::form_urlencoded;
 
 use super::RawListing;
-use super::header_reader::{HeaderReader, is_token};
+use super::login::header_reader::{HeaderReader, is_token};
 use super::wire::{CatalogPage, TagList};
 
 /// Page size that is requested; halved if a registry rejects it.

@@ -38,40 +38,26 @@ use crate::catalog::{RegistryKind, TagOutcome};
 
 mod address;
 mod api;
-mod archive;
-mod aws;
-mod challenge;
-mod client;
 mod content;
-mod dial;
 mod disk;
 mod distribution;
-mod download;
 mod grammar;
-mod guard;
-mod header_reader;
-mod hosts;
 mod kinds;
-mod layout;
 mod listing;
-mod meter;
-mod network;
+mod login;
 mod notification;
-mod quota;
 mod source;
-mod tls;
-mod token;
 mod transport;
 mod wire;
 
-pub use download::{DownloadError, DownloadReservation, DownloadedFile, FileDownload, download};
 pub use grammar::{check_repository, full_image_name, image_name, printable};
-pub use hosts::RemoteHosts;
 pub use kinds::pull_host;
-pub use network::PrivateNetworkPolicy;
 pub use notification::{NotificationSender, RegistryNotification, hook_advice};
 pub use source::RegistrySource;
-pub use tls::{TlsSettings, fingerprints, install_tls};
+pub use transport::download::{DownloadError, DownloadReservation, DownloadedFile, FileDownload, download};
+pub use transport::hosts::RemoteHosts;
+pub use transport::network::PrivateNetworkPolicy;
+pub use transport::tls::{TlsSettings, fingerprints, install_tls};
 
 /// Why a request to a registry failed. `Display` is for admins: the thing, the reason, the fix. No text holds a
 /// password or a token.

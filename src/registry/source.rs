@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::archive::ImageArchive;
 use super::content::{self, BlobSource};
+use super::disk::archive::ImageArchive;
+use super::disk::layout::ImageLayout;
 use super::kinds::RemoteRegistry;
-use super::layout::ImageLayout;
 use super::{
     DeletionOutcome, Error, FetchedContent, ImageConfig, ListedTag, ManifestTarget, RegistryEndpoint, RegistryLimits,
     RegistryTraffic, RemoteHosts, ResolvedTag, Result, SourceListing, grammar, kinds,

@@ -246,6 +246,6 @@ mod tests {
 
     #[test]
     fn a_word_outside_its_set_is_an_error_that_names_it() {
-        assert_eq!(UserRole::read("boss".into()).unwrap_err().to_string(), "'boss' is not a Role");
+        assert_eq!(UserRole::read("boss".into()).unwrap_err().to_string(), "'boss' is not a UserRole");
     }
 }

@@ -16,7 +16,7 @@ use zip::write::{SimpleFileOptions, StreamWriter};
 
 use super::super::Result;
 use super::files::RunFolder;
-use crate::engine::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
+use crate::engine::run::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
 
 /// Size of a piece, in bytes; a piece may be a little larger.
 const PIECE: usize = 128 * 1024;

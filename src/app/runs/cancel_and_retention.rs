@@ -10,10 +10,10 @@ use super::super::{App, Error, Result};
 use super::worker::state_of;
 use super::{no_such_run, read_record};
 use crate::catalog::RunSummary;
-use crate::engine::container::{HOST, RUN};
-use crate::engine::record::RunRecord;
+use crate::engine::plan::container::{HOST, RUN};
+use crate::engine::run::record::RunRecord;
+use crate::engine::run::verdict::RunVerdict;
 use crate::engine::runtime::ContainerRuntime as _;
-use crate::engine::verdict::RunVerdict;
 
 /// Poll interval for a run that another process may perform.
 const LOOK: Duration = Duration::from_millis(500);

@@ -13,7 +13,7 @@ use crate::catalog::{RunPhase, RunSummary};
 use crate::engine::disk::{DiskSpace, space};
 use crate::engine::disk_quota::on_disk;
 use crate::engine::halt::HaltSignal;
-use crate::engine::record::{Phase, RunRecord};
+use crate::engine::run::record::{Phase, RunRecord};
 
 const MIB: u64 = 1024 * 1024;
 /// Most ended runs whose files are considered.

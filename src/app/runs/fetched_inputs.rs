@@ -13,8 +13,8 @@ use super::SpecFile;
 use super::inputs::{InputProblem, ResolvedInput};
 use super::uploads::in_advance;
 use crate::catalog::UserId;
-use crate::engine::inputs::{FileFacts, FileWorkspace};
-use crate::engine::request::{HostFile, InputSource};
+use crate::engine::plan::request::{HostFile, InputSource};
+use crate::engine::run::inputs::{FileFacts, FileWorkspace};
 use crate::registry::{DownloadError, FileDownload, download};
 use crate::store::ClaimedRun;
 

@@ -6,10 +6,10 @@ use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use super::inputs::inside;
 use super::{no_such_run, read_record};
-use crate::engine::folder::RunPaths;
-use crate::engine::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
-use crate::engine::outputs::CapturedFile;
-use crate::engine::record::RunRecord;
+use crate::engine::run::folder::RunPaths;
+use crate::engine::run::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
+use crate::engine::run::outputs::CapturedFile;
+use crate::engine::run::record::RunRecord;
 
 /// One of the logs of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::worker::AttemptTask;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::{HeldPaths, HoldError, HostPath, sweep};
 use crate::engine::plan::RunPlan;
-use crate::engine::verdict::{RunError, SystemFailure};
+use crate::engine::run::verdict::{RunError, SystemFailure};
 
 impl App {
     /// The path without symbolic links, if it is below one of the roots and overlaps none of SILO's own folders. A

@@ -11,9 +11,9 @@ use super::fetched_inputs::FetchedInputs;
 use super::{SpecFile, may_see};
 use crate::catalog::{RunStatus, UserAccount};
 use crate::engine::held_paths::HostPath;
-use crate::engine::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, survey};
-use crate::engine::outputs::{CapturedFile, RunOutputs};
-use crate::engine::request::{HostFile, InputSource};
+use crate::engine::plan::request::{HostFile, InputSource};
+use crate::engine::run::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, survey};
+use crate::engine::run::outputs::{CapturedFile, RunOutputs};
 
 use super::super::accounts::UserSession;
 
@@ -183,7 +183,7 @@ impl App {
             );
         }
         let Some(root) = &record.folder else { return trouble(format!("the files of run {run} are not here."), "") };
-        let folder = crate::engine::folder::RunPaths::new(root.clone());
+        let folder = crate::engine::run::folder::RunPaths::new(root.clone());
         let chain = chain_of(&folder.context());
         let output = folder.output;
         let several = chosen.len() > 1;

@@ -28,8 +28,8 @@ use serde_json::{Map, Value};
 
 use super::{App, Error, Result, UserSession};
 use crate::catalog::{ImageId, RunCounts, RunFilter, RunSummary, UserRole};
-use crate::engine::record::RunRecord;
-use crate::engine::request::ContainerLayout;
+use crate::engine::plan::request::ContainerLayout;
+use crate::engine::run::record::RunRecord;
 use crate::store::StoredRun;
 
 pub(super) use active::ActiveRuns;

@@ -8,7 +8,7 @@ use super::runnable_image::{RunnableImage, reference};
 use super::secrets::{RunSecrets, check_secrets, with_queries};
 use super::submit::{read_manifest, read_spec};
 use super::{RequestedImage, RunChange, RunForm, RunSpec, read_record};
-use crate::engine::record::RunRecord;
+use crate::engine::run::record::RunRecord;
 use crate::seed::environment::variable_name;
 use secrecy::SecretString;
 

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::{App, Error, Result};
 use super::{FileSpec, SpecFile};
-use crate::engine::container::MASK;
+use crate::engine::plan::container::MASK;
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 

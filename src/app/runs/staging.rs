@@ -15,11 +15,11 @@ use super::worker::AttemptTask;
 use crate::catalog::UserAccount;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::HeldPaths;
-use crate::engine::inputs::{GivenInput, InputError, read};
-use crate::engine::plan::{RunPlan, plan};
-use crate::engine::record::{AttemptRecord, RecordedInputs};
-use crate::engine::request::{self, RunRequest};
-use crate::engine::verdict::{RunError, RunVerdict, SystemFailure};
+use crate::engine::plan::request::RunRequest;
+use crate::engine::plan::{RunPlan, plan, request};
+use crate::engine::run::inputs::{GivenInput, InputError, read};
+use crate::engine::run::record::{AttemptRecord, RecordedInputs};
+use crate::engine::run::verdict::{RunError, RunVerdict, SystemFailure};
 use crate::store::ClaimedRun;
 
 /// What an attempt needs.

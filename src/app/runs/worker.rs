@@ -20,15 +20,15 @@ use crate::auth::random_id;
 use crate::catalog::{LONGEST_RETRY_WAIT, UserRole};
 use crate::engine::away::ENGINE_AWAY;
 use crate::engine::disk::space;
-use crate::engine::execute::{AttemptOutcome, AttemptRequest, execute};
 use crate::engine::fetch::{PullPolicy, WantedImage};
-use crate::engine::folder::RunPaths;
-use crate::engine::outputs::OutputRules;
 use crate::engine::plan::RunPlan;
-use crate::engine::record::{AttemptRecord, Phase, RecordedInputs, RunRecord};
-use crate::engine::removal_guard::KeepContainer;
-use crate::engine::supervisor::AttemptEvent;
-use crate::engine::verdict::{RunError, RunVerdict, SystemFailure};
+use crate::engine::run::folder::RunPaths;
+use crate::engine::run::outputs::OutputRules;
+use crate::engine::run::record::{AttemptRecord, Phase, RecordedInputs, RunRecord};
+use crate::engine::run::removal_guard::KeepContainer;
+use crate::engine::run::supervisor::AttemptEvent;
+use crate::engine::run::verdict::{RunError, RunVerdict, SystemFailure};
+use crate::engine::run::{AttemptOutcome, AttemptRequest, execute};
 use crate::seed::model::SeedManifest;
 use crate::store::{self, ClaimedRun, RunState, StoredRun};
 
@@ -332,7 +332,7 @@ impl App {
                 Ok(AttemptResult { outcome: Some(outcome), ran: Some((shown, plan)), verdict })
             }
             // The engine does not tell the result now; it may later.
-            Err(crate::engine::supervisor::Error::Engine(why)) => {
+            Err(crate::engine::run::supervisor::Error::Engine(why)) => {
                 self.engine_forget().await;
                 Err(Error::Internal(format!("the run goes on when its engine answers: {why}")))
             }

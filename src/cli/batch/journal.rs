@@ -10,8 +10,8 @@ use anyhow::{Context as _, ensure};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::cli::manifest_file::shown;
-use crate::engine::record::Status;
+use crate::cli::args::manifest_file::shown;
+use crate::engine::run::record::Status;
 use crate::lock::FileLock;
 
 const FILE_NAME: &str = "batch.jsonl";

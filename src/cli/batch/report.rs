@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::journal::JournalEntry;
 use crate::cli::ExitStatus;
-use crate::cli::render::tame;
-use crate::cli::table::{name, table, whole, words};
+use crate::cli::output::render::tame;
+use crate::cli::output::table::{name, table, whole, words};
 
 /// State of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -9,12 +9,12 @@ use anyhow::{Context as _, anyhow, bail, ensure};
 use csv::StringRecord;
 use serde_json::{Map, Value};
 
-use crate::cli::job::{JobRequest, Unusable, json_text};
-use crate::cli::manifest_file::shown;
-use crate::cli::render::tame;
-use crate::engine::inputs::survey;
+use crate::cli::args::manifest_file::shown;
+use crate::cli::args::run::{JobRequest, Unusable, json_text};
+use crate::cli::output::render::tame;
+use crate::engine::plan::request::{InputSource, JsonInputValue, RunRequest};
 use crate::engine::plan::{PlanCode, PlanProblem};
-use crate::engine::request::{InputSource, JsonInputValue, RunRequest};
+use crate::engine::run::inputs::survey;
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 

@@ -1,9 +1,8 @@
 //! Runs the rows of a batch, some concurrently, and writes a journal entry for each that has ended.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::{fs, io};
 
 use anyhow::{Context as _, anyhow};
 use futures_util::stream::{self, StreamExt as _};
@@ -13,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::journal::{BatchJournal, JournalEntry};
 use super::report::{RowReport, RowState, error};
 use super::{Options, PlannedRow};
-use crate::cli::job::live::{JobOutputMode, StopSignals, watch};
-use crate::cli::job::subject::{EngineWithImage, exit};
-use crate::cli::manifest_file::shown;
-use crate::cli::render::tame;
-use crate::engine::orphans::ContainerOwner;
+use crate::cli::args::manifest_file::shown;
+use crate::cli::args::subject::{EngineWithImage, exit};
+use crate::cli::output::live::{JobOutputMode, StopSignals, watch};
+use crate::cli::output::render::tame;
 use crate::engine::plan::plan;
-use crate::engine::record::{RunRecord, Status};
+use crate::engine::run::orphans::ContainerOwner;
+use crate::engine::run::record::{RunRecord, Status};
 use crate::engine::runtime::ContainerRuntime as _;
 use crate::seed::model::SeedManifest;
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::json;
 
-use crate::cli::manifest_file::{create, shown};
+use crate::cli::args::manifest_file::{create, shown};
 use crate::engine::disk::file_ending;
 use crate::seed::starter::{EXAMPLE_THRESHOLD, InitAnswers, threshold};
 

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use crate::cli::manifest_file::{create, shown};
-use crate::cli::render::tame;
+use crate::cli::args::manifest_file::{create, shown};
+use crate::cli::output::render::tame;
 use crate::seed::image_reference::ImageReference;
 
 /// The image to wrap.

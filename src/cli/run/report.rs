@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::manifest_file::shown;
+use crate::cli::args::manifest_file::shown;
+use crate::cli::output::render::tame;
 use crate::cli::program_name::name;
-use crate::cli::render::tame;
-use crate::engine::folder::RunPaths;
-use crate::engine::record::RunRecord;
-use crate::engine::verdict::RunErrorCategory;
+use crate::engine::run::folder::RunPaths;
+use crate::engine::run::record::RunRecord;
+use crate::engine::run::verdict::RunErrorCategory;
 
 /// The closing lines for people.
 pub(super) fn lines(record: &RunRecord, folder: &RunPaths) -> String {

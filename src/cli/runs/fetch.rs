@@ -10,11 +10,11 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
-use super::super::render::tame;
-use super::super::server_client::{ServerOptions, items, text};
-use super::super::table::{copied, name, table, whole, words};
 use super::super::{ExitStatus, print};
 use super::path;
+use crate::cli::args::server_client::{ServerOptions, items, text};
+use crate::cli::output::render::tame;
+use crate::cli::output::table::{copied, name, table, whole, words};
 use crate::client::Client;
 
 #[derive(Args)]

@@ -9,10 +9,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use http::Method;
 use serde_json::{Map, Value};
 
-use super::job::assignment;
-use super::render::tame;
-use super::server_client::{ServerOptions, items, moment, text, word};
-use super::table::{copied, table, whole, words};
+use super::args::run::assignment;
+use super::args::server_client::{ServerOptions, items, moment, text, word};
+use super::output::render::tame;
+use super::output::table::{copied, table, whole, words};
 use super::{ExitStatus, print};
 use crate::client::{Client, Error};
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::super::render::tame;
-use super::super::server_client::{items, moment, text};
+use crate::cli::args::server_client::{items, moment, text};
+use crate::cli::output::render::tame;
 
 /// Summary of a run: status and reason, inputs, and where the rest is.
 pub(super) fn record(record: &Value) -> String {

@@ -8,12 +8,12 @@ use http::Method;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use super::super::job::{assignment, json_text};
-use super::super::render::tame;
-use super::super::server_client::{ServerOptions, text};
-use super::super::table::cut_beside;
 use super::super::{ExitStatus, print};
 use super::{ended, wait};
+use crate::cli::args::run::{assignment, json_text};
+use crate::cli::args::server_client::{ServerOptions, text};
+use crate::cli::output::render::tame;
+use crate::cli::output::table::cut_beside;
 use crate::client::Client;
 
 #[derive(Args)]

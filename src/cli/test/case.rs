@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::cli::manifest_file::shown;
-use crate::engine::compare::{ComparisonRule, ComparisonRules};
-use crate::engine::inputs::survey;
-use crate::engine::request::InputSource;
+use super::compare::{ComparisonRule, ComparisonRules};
+use crate::cli::args::manifest_file::shown;
+use crate::engine::plan::request::InputSource;
+use crate::engine::run::inputs::survey;
 use crate::seed::model::{JobInputFile, SeedManifest};
 
 /// Size limit of a case's JSON files, in bytes.

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::case::TestCase;
+use super::compare::tree::{ComparisonFinding, ComparisonState};
 use crate::cli::ExitStatus;
-use crate::cli::render::tame;
-use crate::engine::compare::tree::{ComparisonFinding, ComparisonState};
+use crate::cli::output::render::tame;
 use crate::xml::escaped;
 
 /// Result of a case.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bollard::models::{ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType};
 
-use crate::engine::container::{BindMount, ContainerSpec, NetworkMode, StdinMode};
+use crate::engine::plan::container::{BindMount, ContainerSpec, NetworkMode, StdinMode};
 use crate::engine::runtime::Error;
 
 /// Log size of the engine (two files of this many bytes), for a `silo` process that takes the container over.
@@ -15,7 +15,7 @@ const DROPPED: [&str; 3] = ["MKNOD", "NET_RAW", "AUDIT_WRITE"];
 
 /// `has_init`: the engine runs an init process as PID 1, which forwards signals and reaps zombies.
 pub(super) fn body(container: &ContainerSpec, is_podman: bool, has_init: bool) -> ContainerCreateBody {
-    let exposed = |text: &super::super::container::MaskedText| text.expose().to_owned();
+    let exposed = |text: &crate::engine::plan::container::MaskedText| text.expose().to_owned();
     ContainerCreateBody {
         image: Some(container.image.to_string()),
         entrypoint: container.entrypoint.clone(),

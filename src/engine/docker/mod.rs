@@ -25,7 +25,7 @@ use bollard::query_parameters::{
 use chrono::{DateTime, FixedOffset};
 use futures_util::{Stream, StreamExt as _};
 
-use super::container::ContainerSpec;
+use super::plan::container::ContainerSpec;
 use super::runtime::{
     self, ClosedPath, ContainerExit, ContainerOutput, ContainerRuntime, ContainerSignal, ContainerState, EngineFacts,
     EngineImage, Error, FoundContainer, ImageStartConfig, OutputChunk, PullProgress, RegistryCredentials, Result,

@@ -13,8 +13,8 @@ use rustix::process::{getegid, geteuid};
 
 use super::{DockerClient, container_id};
 use crate::clock::Clock;
-use crate::engine::container::{BindMount, ContainerSpec, MaskedText, NetworkMode, StdinMode};
-use crate::engine::removal_guard::{KeepContainer, create};
+use crate::engine::plan::container::{BindMount, ContainerSpec, MaskedText, NetworkMode, StdinMode};
+use crate::engine::run::removal_guard::{KeepContainer, create};
 use crate::engine::runtime::{ClosedPath, ContainerRuntime as _, Error, Result};
 use crate::seed::image_reference::ImageReference;
 

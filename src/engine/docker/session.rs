@@ -6,8 +6,8 @@ use bollard::query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTT
 use tokio::io::AsyncWrite;
 
 use super::{DockerClient, container_id};
-use crate::engine::container::ContainerSpec;
-use crate::engine::removal_guard::{ContainerGuard, KeepContainer, create};
+use crate::engine::plan::container::ContainerSpec;
+use crate::engine::run::removal_guard::{ContainerGuard, KeepContainer, create};
 use crate::engine::runtime::{ContainerExit, ContainerOutput, ContainerRuntime as _, Result};
 
 /// A running container with attached input; it is removed on drop.

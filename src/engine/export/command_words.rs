@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use crate::engine::command::{self, CommandError};
-use crate::engine::container::MaskedText;
+use crate::engine::plan::command;
+use crate::engine::plan::command::CommandError;
+use crate::engine::plan::container::MaskedText;
 
 /// Placeholder characters around a variable's name (private use). The blank shows whether the value would be split.
 const MARK: (char, char, char) = ('\u{f0000}', ' ', '\u{f0001}');

@@ -432,6 +432,6 @@ fn output_value(value: &JobOutputJson) -> Value {
     );
     json!({
         "type": kind,
-        "outputBinding": {"glob": crate::engine::outputs::JSON_FILE, "loadContents": true, "outputEval": pick},
+        "outputBinding": {"glob": crate::engine::run::outputs::JSON_FILE, "loadContents": true, "outputEval": pick},
     })
 }

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::command_words::{CommandWord, ExpandedWord, ExportError, WordPart, take_apart};
 use super::{CommentLine, ExportSource, ExportedJob};
-use crate::engine::docker_run::quoted;
-use crate::engine::request::ContainerLayout;
+use crate::engine::plan::docker_run::quoted;
+use crate::engine::plan::request::ContainerLayout;
 use crate::seed::environment::{OUTPUT_DIR, allocated_name, variable_name};
 use crate::seed::model::{JobInputFile, MountMode, ScalarResource, SeedManifest};
 use crate::seed::resources::{ResourceAllocation, ResourceKind};

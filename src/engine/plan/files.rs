@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::container::MaskedText;
+use super::request::{HostFile, InputSource, RunRequest};
 use super::{FileAccess, NameIndex, PlanBuilder, PlanCode, PlannedFile, PlannedInput, known};
-use crate::engine::container::MaskedText;
-use crate::engine::request::{HostFile, InputSource, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::{JobInputFile, SeedManifest};
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
+use super::container::MaskedText;
+use super::request::{ContainerLayout, RunRequest};
 use super::{PlanBuilder, PlanCode};
-use crate::engine::container::MaskedText;
-use crate::engine::request::{ContainerLayout, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 use crate::seed::resources::{MIB, ResourceAllocation, ResourceKind};

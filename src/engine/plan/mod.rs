@@ -1,5 +1,10 @@
-//! Plans a container from a manifest and a request. Pure: files were inspected before ([`super::inputs`]) and are
+//! Plans a container from a manifest and a request. Pure: files were inspected before ([`super::run::inputs`]) and are
 //! staged afterwards.
+
+pub mod command;
+pub mod container;
+pub(super) mod docker_run;
+pub mod request;
 
 mod files;
 mod limits;
@@ -21,14 +26,13 @@ use serde_json::Value;
 use problem::PlanProblems;
 pub use problem::{PlanCode, PlanProblem};
 
-use super::command;
-use super::container::{ATTEMPT, BindMount, ContainerSpec, EnvironmentVariable, HOST, JOB, MaskedText, RUN, StdinMode};
-use super::docker_run;
+use container::{ATTEMPT, BindMount, ContainerSpec, EnvironmentVariable, HOST, JOB, MaskedText, RUN, StdinMode};
+
 use super::held_paths::open_below;
-use super::request::RunRequest;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
 use crate::seed::model::SeedManifest;
 use crate::seed::resources::ResourceAllocation;
+use request::RunRequest;
 
 /// Limit for a variable with its name, and for an argument, in bytes: Linux' `MAX_ARG_STRLEN`.
 const MAX_TEXT: usize = 128 * 1024 - 16;
@@ -251,7 +255,7 @@ impl PlanBuilder {
         if let Some(attempt) = &request.attempt {
             own.push(("SEED_JOB_ID", attempt.run.clone()));
             own.push(("SEED_ATTEMPT", attempt.number.to_string()));
-            if layout == super::request::ContainerLayout::Scale {
+            if layout == request::ContainerLayout::Scale {
                 own.push(("SCALE_JOB_ID", attempt.run.clone()));
                 own.push(("SCALE_EXE_NUM", attempt.number.to_string()));
             }

@@ -1,7 +1,7 @@
 //! Mounts: folders of the host at paths that the job wants.
 
+use super::request::RunRequest;
 use super::{PlanBuilder, PlanCode};
-use crate::engine::request::RunRequest;
 use crate::seed::model::{MountMode, SeedManifest};
 
 /// Kernel file systems, which a mount must not hide.

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::*;
-use crate::engine::container::NetworkMode;
-use crate::engine::folder::RunPaths;
-use crate::engine::request::{
+use super::container::NetworkMode;
+use super::request::{
     AttemptId, ContainerLayout, HostFile, InputSource, JsonInputValue, ResourceBounds, ResourceDefaults,
 };
+use super::*;
+use crate::engine::run::folder::RunPaths;
 use crate::seed::resources::MIB;
 
 fn manifest(interface: Value, scalar: Value) -> SeedManifest {

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 
+use super::container::{MASK, MaskedText};
+use super::request::{JsonInputValue, RunRequest};
 use super::{NameIndex, PlanBuilder, PlanCode, known};
-use crate::engine::container::{MASK, MaskedText};
-use crate::engine::request::{JsonInputValue, RunRequest};
 use crate::seed::environment::variable_name;
 use crate::seed::model::{JsonType, SeedManifest};
 

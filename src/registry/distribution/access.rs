@@ -12,11 +12,11 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
-use super::super::challenge;
-use super::super::token::TokenCache;
 use super::super::transport::{RegistryRequest, RegistryResponse};
 use super::super::{Error, Result};
 use super::{DistributionApi, JSON, PING_BODY, TokenScope};
+use crate::registry::login::challenge;
+use crate::registry::login::token::TokenCache;
 
 /// The scope for listing repositories if no challenge names another.
 const CATALOG_SCOPE: &str = "registry:catalog:*";

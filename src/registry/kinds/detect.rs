@@ -14,12 +14,12 @@ use serde_json::Value;
 use url::Url;
 
 use super::super::address::RegistryBaseUrl;
-use super::super::challenge;
-use super::super::client::HttpClients;
 use super::super::transport::{HttpTransport, RegistryRequest, RegistryResponse, TransportCaller};
 use super::super::{RegistryEndpoint, RegistryLimits, RemoteHosts, Result};
 use super::{ecr, gitlab};
 use crate::catalog::RegistryKind;
+use crate::registry::login::challenge;
+use crate::registry::transport::client::HttpClients;
 
 /// Time limit of all probes together.
 const PATIENCE: Duration = Duration::from_secs(5);

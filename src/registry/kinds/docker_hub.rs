@@ -13,11 +13,11 @@ use url::Url;
 use super::super::address::RegistryBaseUrl;
 use super::super::api::VendorApi;
 use super::super::grammar::{is_digest, is_repository, printable};
-use super::super::token::TokenCache;
 use super::super::transport::{HttpTransport, RegistryResponse};
 use super::super::{Error, ListedTag, RawListing, RegistryEndpoint, Result};
 use super::ChangeSignals;
 use super::page_walk::PageWalk;
+use crate::registry::login::token::TokenCache;
 
 /// Docker Hub's host names. The first is used in pull references.
 const HOSTS: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "hub.docker.com"];

@@ -15,13 +15,14 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::address::{RegistryBaseUrl, host_of};
-use super::super::aws::{self, AwsKeys, AwsService, AwsSigner};
 use super::super::distribution::DistributionApi;
 use super::super::grammar::is_digest;
-use super::super::token::TokenCache;
 use super::super::transport::HttpTransport;
 use super::super::{Error, ListedTag, RawListing, RegistryEndpoint, Result};
 use super::page_walk::PageWalk;
+use crate::registry::login::aws;
+use crate::registry::login::aws::{AwsKeys, AwsService, AwsSigner};
+use crate::registry::login::token::TokenCache;
 
 /// Host of public images. Its API differs and does not take these requests.
 const PUBLIC: &str = "public.ecr.aws";

@@ -27,11 +27,11 @@ use url::Url;
 
 use super::address::{RegistryBaseUrl, host_of};
 use super::api::VendorApi;
-use super::client::HttpClients;
-use super::dial::dial;
 use super::distribution::{DistributionApi, login};
 use super::grammar::is_digest;
-use super::guard::AddressGuard;
+use super::transport::client::HttpClients;
+use super::transport::dial::dial;
+use super::transport::guard::AddressGuard;
 use super::transport::{HttpTransport, TransportCaller};
 use super::{
     ConfigRef, DeletionOutcome, FetchedContent, ListedTag, RawListing, RegistryEndpoint, RegistryLimits, RemoteHosts,

@@ -13,9 +13,9 @@ use http::{Method, StatusCode};
 use url::Url;
 
 use super::super::address::host_of;
-use super::super::hosts::{HostAdmission, PullPermit, PullQuota, RemoteHost, RequestOutcome, RequestPermit, in_words};
-use super::super::quota::{self, RegistryQuota};
-use super::{Error, HttpTransport, RegistryRequest, RegistryResponse, Result};
+use super::hosts::{HostAdmission, PullPermit, PullQuota, RemoteHost, RequestOutcome, RequestPermit, in_words};
+use super::quota::RegistryQuota;
+use super::{Error, HttpTransport, RegistryRequest, RegistryResponse, Result, quota};
 
 /// Retry state of one transport.
 #[derive(Default)]

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::json;
-use silo::engine::container::{BindMount, EnvironmentVariable, MaskedText};
 use silo::engine::docker::DockerClient;
-use silo::engine::record::Phase;
+use silo::engine::plan::container::{BindMount, EnvironmentVariable, MaskedText};
+use silo::engine::run::record::Phase;
+use silo::engine::run::supervisor::{Error, StopReason};
 use silo::engine::runtime::{self, ContainerRuntime as _};
-use silo::engine::supervisor::{Error, StopReason};
 
 use super::{Job, docker_engine};
 use crate::support::docker_engine::late_to_hear;

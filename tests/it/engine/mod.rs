@@ -18,13 +18,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use silo::clock::Clock;
-use silo::engine::container::{BindMount, ContainerSpec, EnvironmentVariable, MaskedText, NetworkMode, StdinMode};
 use silo::engine::disk_quota::DiskQuota;
 use silo::engine::docker::DockerClient;
-use silo::engine::logs::AttemptLogs;
-use silo::engine::removal_guard::KeepContainer;
+use silo::engine::plan::container::{
+    BindMount, ContainerSpec, EnvironmentVariable, MaskedText, NetworkMode, StdinMode,
+};
+use silo::engine::run::logs::AttemptLogs;
+use silo::engine::run::removal_guard::KeepContainer;
+use silo::engine::run::supervisor::{AttemptEvent, AttemptSummary, AttemptSupervisor, Error, JobExit};
 use silo::engine::runtime::OutputStream;
-use silo::engine::supervisor::{AttemptEvent, AttemptSummary, AttemptSupervisor, Error, JobExit};
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;

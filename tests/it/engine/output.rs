@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use silo::engine::logs::LogTotals;
+use silo::engine::run::logs::LogTotals;
 
 use super::Job;
 

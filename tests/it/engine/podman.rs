@@ -1,8 +1,8 @@
 //! Differences of Podman from Docker that users should not notice.
 
-use silo::engine::container::BindMount;
+use silo::engine::plan::container::BindMount;
+use silo::engine::run::supervisor::{Error, StopReason};
 use silo::engine::runtime::{self, ContainerRuntime as _};
-use silo::engine::supervisor::{Error, StopReason};
 
 use super::{DockerEngine, Job};
 

@@ -4,9 +4,9 @@ use std::process::Command;
 
 use secrecy::SecretString;
 use silo::engine::fetch::{PullPolicy, WantedImage};
-use silo::engine::record::Phase;
+use silo::engine::run::record::Phase;
+use silo::engine::run::supervisor::{AttemptEvent, Error};
 use silo::engine::runtime::{self, ContainerRuntime as _, PullFailure, RegistryCredentials};
-use silo::engine::supervisor::{AttemptEvent, Error};
 
 use super::Job;
 use crate::support::docker_engine::BASE;

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 
-use silo::engine::container::BindMount;
 use silo::engine::docker::DockerClient;
-use silo::engine::orphans::{ContainerOwner, OWNER_LABEL, PROCESS_LABEL, SweepReport, sweep};
+use silo::engine::plan::container::BindMount;
+use silo::engine::run::orphans::{ContainerOwner, OWNER_LABEL, PROCESS_LABEL, SweepReport, sweep};
+use silo::engine::run::supervisor::Error;
 use silo::engine::runtime::{self, ContainerRuntime as _};
-use silo::engine::supervisor::Error;
 
 use super::Job;
 use crate::support::docker_engine::{self, DockerEngine, deaf_to_errors};

@@ -36,7 +36,7 @@ async fn an_authority_is_trusted_for_its_registry_and_what_it_leads_to() {
     let front = Front::start(&ours, Clients::Anybody, registry.host()).await;
     let beside = Front::start(&ours, Clients::Anybody, store.host()).await;
     for tls in [TlsSettings::default(), trusting(&theirs)] {
-        assert_fails!(open(&front, None, tls).ping().await, TlsSettings, front.host(), "certificate", "(ca)");
+        assert_fails!(open(&front, None, tls).ping().await, Tls, front.host(), "certificate", "(ca)");
     }
     assert_eq!(registry.count(Seen::is_any), 0);
     let both = TlsSettings { ca: format!("{}\n{}", theirs.certificate, ours.certificate), ..TlsSettings::default() };
@@ -52,7 +52,7 @@ async fn an_authority_is_trusted_for_its_registry_and_what_it_leads_to() {
     }
     assert_eq!(store.count(Seen::is_blob), 2);
     // Other registries' connections do not use these settings.
-    assert_fails!(open(&beside, None, TlsSettings::default()).ping().await, TlsSettings, beside.host());
+    assert_fails!(open(&beside, None, TlsSettings::default()).ping().await, Tls, beside.host());
 }
 
 fn blob(registry: &FakeRegistry, digest: &str) -> String {
@@ -88,14 +88,9 @@ async fn a_client_certificate_is_shown_to_who_wants_one() {
     registry.push("a", "1", &Image::new());
     let front = Front::start(&servers, Clients::Only(&clients), registry.host()).await;
     let ada = Some(("ada", "secret"));
-    assert_fails!(
-        open(&front, ada, trusting(&servers)).ping().await,
-        TlsSettings,
-        front.host(),
-        "wants a client certificate"
-    );
+    assert_fails!(open(&front, ada, trusting(&servers)).ping().await, Tls, front.host(), "wants a client certificate");
     let stranger = showing(&servers, &servers.sign("silo"));
-    assert_fails!(open(&front, ada, stranger).ping().await, TlsSettings, front.host(), "an authority that it trusts");
+    assert_fails!(open(&front, ada, stranger).ping().await, Tls, front.host(), "an authority that it trusts");
     assert_eq!(registry.count(Seen::is_any), 0, "nothing is said to who is not let in");
     let source = open(&front, ada, showing(&servers, &clients.sign("silo")));
     source.ping().await.unwrap();

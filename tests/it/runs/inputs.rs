@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use silo::app::{Error, FileSpec, RequestedImage, RunChange, RunForm, SubmitOutcome, UserSession};
 use silo::catalog::{RunPhase, RunStatus};
-use silo::engine::record::RunRecord;
+use silo::engine::run::record::RunRecord;
 use silo::seed::LABEL;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Executor as _};

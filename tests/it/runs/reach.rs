@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use silo::app::{RequestedImage, RunForm};
-use silo::engine::container::NetworkMode;
+use silo::engine::plan::container::NetworkMode;
 use silo::seed::LABEL;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};

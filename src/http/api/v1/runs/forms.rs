@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::app::{BatchRow, Error, FileSpec, MOST_ROWS, RequestedImage, RunChange, RunForm};
 use crate::catalog::ImageId;
-use crate::engine::request::ContainerLayout;
+use crate::engine::plan::request::ContainerLayout;
 use crate::http::error::Result as FormResult;
 
 /// Form of a run.

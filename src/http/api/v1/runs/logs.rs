@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use crate::app::{App, AttemptLog, Error, UserSession};
-use crate::engine::logs::whole_characters;
+use crate::engine::run::logs::whole_characters;
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters};
 use crate::http::file::{ServedFile, serve};

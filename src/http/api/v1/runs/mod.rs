@@ -22,7 +22,7 @@ use self::views::RunView;
 use super::limit;
 use crate::app::{App, Error, RunChange, RunForm, SubmitOutcome, UserSession};
 use crate::catalog::{RunCounts, RunFilter, RunStatus};
-use crate::engine::record::RunRecord;
+use crate::engine::run::record::RunRecord;
 use crate::http::error::Result;
 use crate::http::extract::{self, PathParameters, QueryParameters, words};
 use crate::http::routes::{RouteAccess, RouteTable};

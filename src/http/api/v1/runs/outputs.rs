@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::app::{App, Error, RunOutputFile, UserSession};
-use crate::engine::outputs::CapturedFile;
+use crate::engine::run::outputs::CapturedFile;
 use crate::http::error::Result;
 use crate::http::extract::PathParameters;
 use crate::http::file::{ServedFile, serve};
