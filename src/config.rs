@@ -258,10 +258,17 @@ pub struct ConfigFlags {
 #[error("the configuration cannot be used:\n{0}\nEvery option, its default and its meaning: `silo config --defaults`.")]
 pub struct Error(String);
 
+/// The home folder of the user.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this room")]
+pub fn home_folder() -> Option<PathBuf> {
+    std::env::home_dir()
+}
+
 /// The folder of a user's own files for the command line: `$XDG_CONFIG_HOME/silo`, or `~/.config/silo`.
+#[expect(clippy::disallowed_methods, reason = "the environment is read in this room")]
 pub fn user_folder() -> Option<PathBuf> {
     let given = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let folder = given.or_else(|| Some(std::env::home_dir().filter(|home| home.is_absolute())?.join(".config")))?;
+    let folder = given.or_else(|| Some(home_folder().filter(|home| home.is_absolute())?.join(".config")))?;
     Some(folder.join("silo"))
 }
 
@@ -270,6 +277,7 @@ impl ServiceSettings {
     ///
     /// # Errors
     /// An unreadable file, an unknown option, a value of the wrong type or out of range.
+    #[expect(clippy::disallowed_methods, reason = "the environment is read in this room")]
     pub fn load(flags: &ConfigFlags) -> Result<Self, Error> {
         Self::from_layers(flags, &std::env::vars().collect())
     }

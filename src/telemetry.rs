@@ -9,11 +9,12 @@ use std::fs::File;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::panic::PanicHookInfo;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
 
 use self::lines::SingleLineWriter;
@@ -124,7 +125,7 @@ impl<R> BoundedRecorder<R> {
     }
 
     fn has_room_for(&self, key: &Key) -> bool {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known.lock();
         let series = match known.get_mut(key.name()) {
             Some(series) => series,
             None => known.entry(key.name().to_owned()).or_default(),

@@ -16,9 +16,10 @@ mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use figures::{Times, line};
@@ -42,7 +43,7 @@ pub struct Seen {
 pub type Tally = Arc<Mutex<Seen>>;
 
 pub fn told(tally: &Tally, what: &'static str, took: Duration, outcome: Result<(), String>) {
-    let mut seen = tally.lock().expect("no panic while locked");
+    let mut seen = tally.lock();
     seen.times.entry(what).or_default().push(took);
     if let Err(why) = outcome {
         *seen.errors.entry(format!("{what}: {why}")).or_default() += 1;
@@ -126,7 +127,7 @@ impl Sample {
 }
 
 fn report(tally: &Tally, samples: &[Sample]) {
-    let seen = tally.lock().expect("all clients are gone");
+    let seen = tally.lock();
     println!("\nHonest clients");
     let mut requests = 0;
     for (what, times) in &seen.times {

@@ -38,7 +38,7 @@ impl Target {
             token: String::new(),
             registry: 0,
             hook: String::new(),
-            image: std::env::var_os("SILO_SOAK_IMAGE").and_then(|image| image.into_string().ok()),
+            image: variable("SILO_SOAK_IMAGE").and_then(|image| image.into_string().ok()),
             child,
             _folder: folder,
         };
@@ -114,10 +114,15 @@ pub fn client() -> Client {
     builder.build().expect("a plain client can be built")
 }
 
+#[expect(clippy::disallowed_methods, reason = "how this program is told what to use")]
+fn variable(name: &str) -> Option<std::ffi::OsString> {
+    std::env::var_os(name)
+}
+
 fn launch(folder: &Path) -> (Child, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_silo"));
     command.args(["serve", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped());
-    match std::env::var_os("SILO_SOAK_LOG") {
+    match variable("SILO_SOAK_LOG") {
         Some(path) => command.stderr(std::fs::File::create(path).expect("a file for the log")),
         None => command.stderr(Stdio::null()),
     };
@@ -126,7 +131,7 @@ fn launch(folder: &Path) -> (Child, String) {
         .env("SILO_ADMIN_PASSWORD", PASSWORD)
         .env("SILO__SCAN__SCHEDULE", "off");
     command.env("SILO__RUNS__NETWORK", "none");
-    if let Some(engine) = std::env::var_os("SILO_SOAK_ENGINE") {
+    if let Some(engine) = variable("SILO_SOAK_ENGINE") {
         command.env("SILO__RUNS__ENGINE", engine);
     }
     let mut child = command.spawn().expect("cargo built it");

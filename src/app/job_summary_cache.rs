@@ -2,8 +2,9 @@
 //! results with each key stroke, and reading them from the database is a large part of a search's time.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::{App, Result};
 use crate::catalog::{JobId, JobSummary};
@@ -41,20 +42,20 @@ impl App {
 
 impl JobSummaryCache {
     fn get(&self, revision: i64, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(revision)) else { return HashMap::new() };
         ids.iter().filter_map(|id| Some((*id, kept.rows.get(id)?.clone()))).collect()
     }
 
     /// The cached rows, however old.
     pub(super) fn last(&self, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.0.lock();
         let Some(kept) = kept.as_ref() else { return HashMap::new() };
         ids.iter().filter_map(|id| Some((*id, kept.rows.get(id)?.clone()))).collect()
     }
 
     fn put(&self, revision: i64, rows: &[JobSummary]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         if !kept.as_ref().is_some_and(|kept| kept.is_fresh(revision) && kept.rows.len() < MOST) {
             *kept = Some(CachedRows { since: Instant::now(), revision, rows: HashMap::new() });
         }

@@ -60,7 +60,7 @@ impl App {
         let counts = store.image_totals().await?.into_iter().map(|(id, tags, images)| (id, (tags, images)));
         let counts: HashMap<RegistryId, (u64, u64)> = counts.collect();
         let successes: HashMap<RegistryId, DateTime<Utc>> = store.scan_last_success().await?.into_iter().collect();
-        let mut described = self.0.described.lock().expect("no panic while locked");
+        let mut described = self.0.described.lock();
         // NaN, so that alarms about a deleted registry fall silent.
         for labels in described.drain(..) {
             for name in ["silo_registry_tags", "silo_registry_images", "silo_registry_last_success_timestamp_seconds"] {

@@ -95,7 +95,7 @@ struct AppState {
     /// little.
     purging: Mutex<Option<std::time::Instant>>,
     /// Space that the disk of runs lacked at a worker's last check.
-    shortage: std::sync::Mutex<Option<runs::RunDiskShortage>>,
+    shortage: parking_lot::Mutex<Option<runs::RunDiskShortage>>,
     /// Serialises the preparation of batches, because each takes memory for all of its rows.
     batches: Mutex<()>,
     /// The container engine, once opened.
@@ -113,7 +113,7 @@ struct AppState {
     /// Scans that an error ended and that are still to be released; true if the error was the database's.
     interrupted: Mutex<Vec<(ClaimedScan, bool)>>,
     /// Labels of the registries that `/metrics` showed last.
-    described: std::sync::Mutex<Vec<metrics::RegistryLabels>>,
+    described: parking_lot::Mutex<Vec<metrics::RegistryLabels>>,
     /// Lock of the data directory, held while this process serves.
     _lock: Option<crate::lock::FileLock>,
 }

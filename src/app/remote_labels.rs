@@ -2,9 +2,9 @@
 //! that the registry includes; requests are rate-limited, and results are cached.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 
 use super::{App, Error, RequestCaller, Result};
 use crate::auth::{ClientNetwork, RateLimiter};
@@ -54,12 +54,12 @@ impl RemoteLabels {
     }
 
     fn kept(&self, image: &RemoteImage, now: DateTime<Utc>) -> Option<LabelResult> {
-        let kept = self.kept.lock().expect("no panic while locked");
+        let kept = self.kept.lock();
         kept.get(image).filter(|kept| kept.is_fresh(now)).map(|kept| kept.answer.clone())
     }
 
     fn keep(&self, image: RemoteImage, answer: LabelResult, now: DateTime<Utc>) {
-        let mut kept = self.kept.lock().expect("no panic while locked");
+        let mut kept = self.kept.lock();
         kept.insert(image, CachedLabel { at: now, answer });
         let is_full = |kept: &HashMap<_, CachedLabel>| {
             kept.len() > MOST_KEPT || kept.values().map(CachedLabel::bytes).sum::<usize>() > MOST_BYTES
@@ -185,10 +185,10 @@ mod tests {
         assert_eq!((labels.kept(&image(0), at(60)), labels.kept(&image(0), at(-1))), (None, None));
         for n in 0..1000 {
             labels.keep(image(n), Ok(Some("x".repeat(100_000))), at(0));
-            let kept = labels.kept.lock().expect("no panic while locked");
+            let kept = labels.kept.lock();
             assert!(kept.len() <= MOST_KEPT && kept.values().map(CachedLabel::bytes).sum::<usize>() <= MOST_BYTES);
         }
         (0..1000).for_each(|n| labels.keep(image(n), Err(String::new()), at(0)));
-        assert!(labels.kept.lock().expect("no panic while locked").len() <= MOST_KEPT);
+        assert!(labels.kept.lock().len() <= MOST_KEPT);
     }
 }

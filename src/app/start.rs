@@ -162,7 +162,7 @@ impl App {
             going: super::runs::ActiveRuns::default(),
             discarding: tokio::sync::Mutex::default(),
             purging: tokio::sync::Mutex::default(),
-            shortage: std::sync::Mutex::default(),
+            shortage: parking_lot::Mutex::default(),
             machine: tokio::sync::Mutex::default(),
             batches: tokio::sync::Mutex::default(),
             uploads: tokio::sync::Mutex::default(),
@@ -173,7 +173,7 @@ impl App {
             summaries: super::job_summary_cache::JobSummaryCache::default(),
             write_probe: super::ready::WriteProbe::default(),
             interrupted: tokio::sync::Mutex::default(),
-            described: std::sync::Mutex::default(),
+            described: parking_lot::Mutex::default(),
             _lock: lock,
             settings,
         })))

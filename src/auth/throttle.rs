@@ -6,9 +6,9 @@
 //! account, has a counter of its own. So strangers cannot lock the owner out.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::ClientNetwork;
@@ -83,7 +83,7 @@ impl LoginThrottle {
         origin: LoginOrigin<'_>,
         now: DateTime<Utc>,
     ) -> Result<LoginAttempt, TimeDelta> {
-        let mut counts = self.counts.lock().expect("no panic while locked");
+        let mut counts = self.counts.lock();
         let subjects = subjects(account, origin);
         let wait = subjects.iter().map(|subject| self.wait(&mut counts, *subject, now)).max();
         if let Some(wait) = wait.filter(|wait| *wait > TimeDelta::zero()) {
@@ -102,7 +102,7 @@ impl LoginThrottle {
     /// Reports a correct password: the account's counter is reset. The network's is only reduced by this attempt, else
     /// the owner of one account could guess the passwords of others without limit.
     pub fn succeeded(&self, login: LoginAttempt) {
-        let mut counts = self.counts.lock().expect("no panic while locked");
+        let mut counts = self.counts.lock();
         for subject in login.0 {
             match (subject, counts.get_mut(&subject)) {
                 (ThrottleKey::Network(_), Some(count)) => count.tries = count.tries.saturating_sub(1),
@@ -195,7 +195,7 @@ mod tests {
         let (mut now, mut waits) = (0, Vec::new());
         for number in 0..12 {
             _ = throttle.reserve("ann", stranger(number), at(now)).expect("it has waited");
-            let mut counts = throttle.counts.lock().unwrap();
+            let mut counts = throttle.counts.lock();
             let account = subjects("ann", LoginOrigin::Stranger(None))[0];
             let wait = throttle.wait(&mut counts, account, at(now)).num_seconds();
             waits.push(wait);
@@ -249,7 +249,7 @@ mod tests {
             let origin = LoginOrigin::Stranger(Some(ClientNetwork::of(address.into())));
             _ = throttle.reserve(&format!("{n}{}", "x".repeat(1000)), origin, at(0));
         }
-        assert!(throttle.counts.lock().unwrap().len() <= MOST_KEPT);
+        assert!(throttle.counts.lock().len() <= MOST_KEPT);
         assert!(throttle.reserve("ann", stranger(9), at(0)).is_err(), "a flood of names forgives nothing");
     }
 

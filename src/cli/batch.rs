@@ -8,11 +8,11 @@ mod work;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow::{Break, Continue};
 use std::path::{Path, PathBuf, absolute};
-use std::sync::Mutex;
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use clap::Args;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;

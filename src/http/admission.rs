@@ -2,13 +2,14 @@
 //! thousand clients that send a megabyte at once, or half of one, are answered one after the other, or with 503.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use futures_util::{Stream, StreamExt as _, stream};
 use hyper::body::Body as _;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -81,7 +82,7 @@ impl BodyMemoryPool {
     fn share(&self, holder: QuotaHolder) -> Arc<Semaphore> {
         /// Number of shares from which on those without open requests are dropped.
         const MANY: usize = 1000;
-        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.shares.lock();
         if shares.len() >= MANY {
             shares.retain(|_, share| share.strong_count() > 0);
         }
@@ -175,7 +176,7 @@ impl BodyMemoryMeter {
     }
 
     fn state(&self) -> MutexGuard<'_, BodyMeterState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

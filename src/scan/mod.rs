@@ -9,10 +9,10 @@ mod inherited_label;
 mod tag_reader;
 mod walk;
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 
 use crate::catalog::{
     ImageId, NewScanProblem, RegistryRecord, RepositoryFilter, ScanCounts, ScanRecord, ScanState, ScanTrigger,
@@ -68,7 +68,7 @@ impl ScanProgress {
     /// The current counts, with the source's traffic added.
     pub fn counts(&self, source: &RegistrySource) -> ScanCounts {
         let traffic = source.traffic();
-        let counts = *self.0.lock().expect("no panic while locked");
+        let counts = *self.0.lock();
         ScanCounts {
             requests: counts.requests + traffic.requests,
             bytes: counts.bytes + traffic.bytes,
@@ -78,7 +78,7 @@ impl ScanProgress {
     }
 
     fn update(&self, change: impl FnOnce(&mut ScanCounts)) {
-        change(&mut self.0.lock().expect("no panic while locked"));
+        change(&mut self.0.lock());
     }
 }
 

@@ -1,8 +1,9 @@
 //! Reads the digest of a tag and the digest's content; each digest and each config once a scan.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::content::{content_of, known_config, restore_config};
@@ -205,7 +206,7 @@ impl TagReader {
         cell.get_or_try_init(read).await.cloned()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, SharedReads> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, SharedReads> {
+        self.taken.lock()
     }
 }

@@ -3,9 +3,10 @@
 //! Facet values have numbers that are the same in all segments, and each distinct *set* of facet values has a number
 //! too: many images share a set, so facets are counted by sets.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
+use parking_lot::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use tantivy::columnar::StrColumn;
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
@@ -90,7 +91,7 @@ impl IndexView {
             size - segment.max_doc()
         });
         let bases = bases.collect();
-        let standing = standing(&searcher, &columns, &known.read().unwrap_or_else(PoisonError::into_inner));
+        let standing = standing(&searcher, &columns, &known.read());
         Ok(Self {
             searcher,
             columns,
@@ -121,11 +122,11 @@ impl IndexView {
     }
 
     pub fn free(&self) -> MutexGuard<'_, Vec<DocScores>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+        self.free.lock()
     }
 
     pub fn known(&self) -> RwLockReadGuard<'_, OrdinalDictionary> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner)
+        self.known.read()
     }
 }
 
@@ -145,7 +146,7 @@ impl SegmentColumns {
         let (names, name_texts) = (fast.str(JOB_NAME)?, texts(fast.str(JOB_NAME)?.as_ref())?);
         let (facets, facet_texts) = (fast.str(FACETS)?, texts(fast.str(FACETS)?.as_ref())?);
         let (image, job_ids, changed_at) = (signed(IMAGE_ID)?, signed(JOB_ID)?, signed(CHANGED_AT)?);
-        let mut known = known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = known.write();
         let values: Vec<Option<u32>> = facet_texts.iter().map(|term| known.value(term)).collect();
         let mut job = Vec::with_capacity(job_ids.len());
         let mut set = Vec::with_capacity(job_ids.len());

@@ -4,9 +4,10 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use parking_lot::{Mutex, RwLock};
 use tantivy::indexer::{IndexWriterOptions, NoMergePolicy};
 use tantivy::{Index as Tantivy, IndexReader, IndexSettings, IndexWriter, ReloadPolicy, Searcher, Term};
 
@@ -177,7 +178,7 @@ impl IndexGeneration {
         })?;
         self.is_new.store(false, Ordering::Release);
         // The next writer uses tantivy's default merge policy.
-        *self.writer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.writer.lock() = None;
         Ok(())
     }
 
@@ -185,7 +186,7 @@ impl IndexGeneration {
     fn show(&self, revision: i64) -> tantivy::Result<()> {
         self.reader.reload()?;
         let view = IndexView::new(self.reader.searcher(), Some(&*self.view()))?;
-        *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
+        *self.view.write() = Arc::new(view);
         self.revision.store(revision, Ordering::Release);
         Ok(())
     }
@@ -208,7 +209,7 @@ impl IndexGeneration {
 
     /// The state of the last commit.
     pub(super) fn view(&self) -> Arc<IndexView> {
-        Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.view.read())
     }
 
     pub(super) fn searcher(&self) -> Searcher {
@@ -216,7 +217,7 @@ impl IndexGeneration {
     }
 
     fn with_writer(&self, work: impl FnOnce(&mut GenerationWriter) -> tantivy::Result<()>) -> Result<()> {
-        let mut slot = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.writer.lock();
         let mut writer = match slot.take() {
             Some(writer) => writer,
             None => {

@@ -8,9 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
+
+use parking_lot::{Mutex, RwLock};
 
 use super::columns::SegmentColumns;
 use super::execution::find;
@@ -114,7 +116,7 @@ impl SearchIndex {
     /// # Errors
     /// [`Error::Building`] if there is none.
     pub fn serving(&self) -> Result<Arc<IndexGeneration>> {
-        let serving = self.inner.serving.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let serving = self.inner.serving.read().clone();
         serving.ok_or_else(|| Error::Building(self.building()))
     }
 
@@ -150,7 +152,7 @@ impl SearchIndex {
 
     /// Stops serving until a new generation is built: the current one belongs to another catalogue.
     pub fn leave(&self) {
-        *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.inner.serving.write() = None;
     }
 
     /// Starts the next generation, for this number of images. Blocking.
@@ -182,7 +184,7 @@ impl SearchIndex {
 
     /// Serves searches from this committed generation, and deletes all others. Blocking.
     pub fn serve(&self, generation: &Arc<IndexGeneration>) -> Result<()> {
-        *self.inner.serving.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(generation));
+        *self.inner.serving.write() = Some(Arc::clone(generation));
         self.inner.is_broken.store(false, Ordering::Release);
         *self.progress() = None;
         let Some(folder) = &self.inner.folder else { return Ok(()) };
@@ -214,7 +216,7 @@ impl SearchIndex {
 
     /// Replaces the synonyms. Documents need not be indexed again.
     pub fn set_synonyms(&self, synonyms: SynonymTable) {
-        *self.inner.synonyms.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(synonyms);
+        *self.inner.synonyms.write() = Arc::new(synonyms);
     }
 
     /// Runs a search. Blocking, but short.
@@ -226,7 +228,7 @@ impl SearchIndex {
     /// # Errors
     /// The query is too long or takes too long, or the index is being built.
     pub fn find(&self, request: &SearchRequest) -> Result<SearchResponse> {
-        let synonyms = Arc::clone(&self.inner.synonyms.read().unwrap_or_else(PoisonError::into_inner));
+        let synonyms = Arc::clone(&self.inner.synonyms.read());
         let serving = self.serving()?;
         // tantivy panics on some truncated files instead of returning an error.
         let found = catch_unwind(AssertUnwindSafe(|| find(&serving, &synonyms, request)));
@@ -263,8 +265,8 @@ impl SearchIndex {
         Ok(all.filter(|(columns, at)| wanted.contains(&columns.image[*at])).map(of).collect())
     }
 
-    fn progress(&self) -> std::sync::MutexGuard<'_, Option<IndexBuild>> {
-        self.inner.building.lock().unwrap_or_else(PoisonError::into_inner)
+    fn progress(&self) -> parking_lot::MutexGuard<'_, Option<IndexBuild>> {
+        self.inner.building.lock()
     }
 
     fn building(&self) -> IndexBuildStatus {

@@ -11,8 +11,9 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tantivy::HasLen;
 use tantivy::directory::error::{DeleteError, LockError, OpenDirectoryError, OpenReadError, OpenWriteError};
 use tantivy::directory::{
@@ -50,8 +51,8 @@ impl IndexFolder {
         open.iter().all(|open| open.file.metadata().is_ok_and(|about| about.len() == open.length as u64))
     }
 
-    fn files(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, Weak<OpenFile>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn files(&self) -> parking_lot::MutexGuard<'_, HashMap<PathBuf, Weak<OpenFile>>> {
+        self.open.lock()
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 
 use super::compounds::{IndexCompound, WordSequence};
 use super::spelling::SpellingCandidate;
@@ -43,7 +45,7 @@ impl<K: Eq + Hash, V> WordCache<K, V> {
     }
 
     fn answers(&self) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answers.lock()
     }
 }
 

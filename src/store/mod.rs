@@ -31,10 +31,10 @@ mod uploads;
 mod users;
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 
 use self::db::{DatabaseHandle, sql};
@@ -113,7 +113,7 @@ impl Error {
     fn away(why: &dyn std::fmt::Display) -> Self {
         const EVERY: Duration = Duration::from_secs(10);
         static TOLD: Mutex<Option<Instant>> = Mutex::new(None);
-        let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = TOLD.lock();
         if told.is_none_or(|at| at.elapsed() >= EVERY) {
             *told = Some(Instant::now());
             tracing::warn!(%why, "the database could not be asked");

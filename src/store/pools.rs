@@ -7,9 +7,10 @@
 //! PostgreSQL is probed several times a second, on a separate connection. While the probes fail, all callers get an
 //! error at once, waiting and new ones.
 
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::RwLock;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _, PgPool, Postgres, Sqlite, SqlitePool, Transaction};
@@ -149,13 +150,13 @@ impl PostgresServer {
     }
 
     fn pool(&self) -> PgPool {
-        self.pool.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.pool.read().clone()
     }
 
     /// Replaces the pool after an outage.
     fn renew(&self) {
         let new = pool(self.options.clone());
-        let old = std::mem::replace(&mut *self.pool.write().unwrap_or_else(PoisonError::into_inner), new);
+        let old = std::mem::replace(&mut *self.pool.write(), new);
         tokio::spawn(async move { old.close().await });
     }
 }

@@ -42,7 +42,8 @@ fn is_colour(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use parking_lot::Mutex;
+    use std::sync::Arc;
 
     use proptest::prelude::*;
     use tracing_subscriber::fmt::writer::BoxMakeWriter;
@@ -54,7 +55,7 @@ mod tests {
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
+            self.0.lock().write(bytes)
         }
 
         fn flush(&mut self) -> io::Result<()> {
@@ -84,7 +85,7 @@ mod tests {
                 let _entered = span.enter();
                 tracing::info!(name = text.as_str(), why = %text, "{text}");
             });
-            let log = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+            let log = String::from_utf8(kept.0.lock().clone()).unwrap();
             let (line, rest) = log.split_once('\n').unwrap();
             prop_assert_eq!(rest, "");
             prop_assert!(!line.chars().any(|c| c.is_control() || c == '\u{2028}'), "{:?}", line);

@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The most bytes in the queue.
@@ -47,7 +48,7 @@ impl LogQueue {
     /// Waits until all lines are written, at most `patience`.
     pub fn flush(&self, patience: Duration) {
         let is_busy = |state: &mut LogQueueState| state.is_writing || !state.lines.is_empty();
-        drop(self.0.changed.wait_timeout_while(self.state(), patience, is_busy));
+        _ = self.0.changed.wait_while_for(&mut self.state(), is_busy, patience);
     }
 
     fn push(&self, line: &[u8]) {
@@ -64,8 +65,8 @@ impl LogQueue {
     fn write_all_to(&self, mut to: impl Write) {
         loop {
             let idle = |state: &mut LogQueueState| state.lines.is_empty();
-            let mut state =
-                self.0.changed.wait_while(self.state(), idle).unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut state = self.state();
+            self.0.changed.wait_while(&mut state, idle);
             let lines = mem::take(&mut state.lines);
             state.is_writing = true;
             drop(state);
@@ -81,7 +82,7 @@ impl LogQueue {
     }
 
     fn state(&self) -> MutexGuard<'_, LogQueueState> {
-        self.0.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.0.state.lock()
     }
 }
 

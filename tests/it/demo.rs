@@ -65,6 +65,7 @@ fn built() -> LayoutBuilder {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how a developer asks for the folder to be written")]
 fn the_layout_is_made_from_the_jobs() {
     let (folder, layout) = (demo("layout"), built());
     if env::var_os(WRITE).is_some() {

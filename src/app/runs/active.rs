@@ -1,9 +1,9 @@
 //! The runs that this process performs.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::store::ClaimedRun;
@@ -43,22 +43,22 @@ impl ActiveRuns {
 
     /// Keeps a claim, to be resumed later.
     pub(super) fn leave(&self, claim: ClaimedRun) {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), claim));
+        self.left.lock().push((Instant::now(), claim));
     }
 
     /// The claims that were interrupted no longer than `most` ago. They stay in the list.
     pub(super) fn interrupted_claims(&self, most: Duration) -> Vec<ClaimedRun> {
-        let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = self.left.lock();
         left.iter().filter(|(since, _)| since.elapsed() < most).map(|(_, claim)| claim.clone()).collect()
     }
 
     /// Takes one of the interrupted claims.
     pub(super) fn left(&self) -> Option<ClaimedRun> {
-        self.left.lock().unwrap_or_else(PoisonError::into_inner).pop().map(|(_, claim)| claim)
+        self.left.lock().pop().map(|(_, claim)| claim)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, CancellationToken>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.runs.lock()
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Read as _, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::vec::IntoIter;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 use zip::ZipWriter;
 use zip::write::{SimpleFileOptions, StreamWriter};
@@ -179,7 +180,7 @@ impl RunArchive {
 
 impl ArchiveBuffer {
     fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

@@ -53,7 +53,7 @@ impl App {
             }
             shortage = self.run_disk_shortage().await?;
         }
-        let before = std::mem::replace(&mut *self.0.shortage.lock().expect("no panic while locked"), shortage);
+        let before = std::mem::replace(&mut *self.0.shortage.lock(), shortage);
         match (before, shortage) {
             (None, Some(short)) => tracing::warn!("runs wait: {short}; make room, or lower what is kept free"),
             (Some(_), None) => tracing::info!("runs go on: the disk of runs has room again"),
@@ -124,7 +124,7 @@ impl App {
     }
 
     fn shortage_message(&self) -> Option<String> {
-        let shortage = *self.0.shortage.lock().expect("no panic while locked");
+        let shortage = *self.0.shortage.lock();
         shortage.map(|shortage| format!("It waits for room: {shortage}."))
     }
 }

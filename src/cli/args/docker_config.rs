@@ -134,7 +134,7 @@ impl DockerConfigAuth {
 /// Docker's configuration folder: the given one, or that of the user. `None`: this user has no home.
 pub(in crate::cli) fn docker_folder(named: Option<&Path>) -> Option<PathBuf> {
     let named = named.filter(|folder| !folder.as_os_str().is_empty()).map(Path::to_owned);
-    named.or_else(|| std::env::home_dir().map(|home| home.join(".docker")))
+    named.or_else(|| crate::config::home_folder().map(|home| home.join(".docker")))
 }
 
 /// The key under which Docker stores a host.

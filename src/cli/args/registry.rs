@@ -161,7 +161,7 @@ impl RegistryAccount {
             return Ok(Some(found));
         }
         let runtime = given(&self.runtime_folder);
-        let home = std::env::home_dir().map(|home| home.join(".config"));
+        let home = crate::config::home_folder().map(|home| home.join(".config"));
         for folder in [runtime, home].into_iter().flatten() {
             if let Some(found) = DockerConfig::read_file(&folder.join("containers/auth.json"))?.credentials(host)? {
                 return Ok(Some(found));

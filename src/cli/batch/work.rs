@@ -1,12 +1,12 @@
 //! Runs the rows of a batch, some concurrently, and writes a journal entry for each that has ended.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 use std::{fs, io};
 
 use anyhow::{Context as _, anyhow};
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::{ProgressBar, ProgressStyle};
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::{BatchJournal, JournalEntry};
@@ -109,7 +109,7 @@ impl BatchWork<'_> {
         };
         // A stopped row gets no entry, so that it is run again.
         if state != RowState::Dismissed {
-            let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut journal = self.journal.lock();
             journal.write(&entry).context("batch.jsonl cannot be written")?;
         }
         Ok(RowReport::ended(&entry, row.line, state, exit(&record)))

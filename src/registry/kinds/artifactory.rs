@@ -5,8 +5,9 @@
 //! method"). Keys scanned: the one in the address or at the start of the org; otherwise all that the account may see.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use serde::Deserialize;
 use url::Url;
 
@@ -137,7 +138,7 @@ impl ArtifactoryHost {
     }
 
     fn registry(&self, key: &str) -> Result<Arc<DistributionApi>> {
-        let mut registries = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registries = self.registries.lock();
         if let Some(known) = registries.get(key) {
             return Ok(Arc::clone(known));
         }

@@ -19,10 +19,11 @@ mod quay;
 mod zot;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use url::Url;
 
 use super::address::{RegistryBaseUrl, host_of};
@@ -75,13 +76,13 @@ pub(super) struct ChangeSignals(Mutex<HashMap<String, String>>);
 
 impl ChangeSignals {
     pub(super) fn get(&self, repository: &str) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(repository).cloned()
+        self.0.lock().get(repository).cloned()
     }
 
     /// Records a marker; an empty one counts as missing.
     fn note(&self, repository: &str, word: Option<String>) {
         if let Some(word) = word.filter(|word| !word.is_empty()) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(repository.to_owned(), word);
+            self.0.lock().insert(repository.to_owned(), word);
         }
     }
 }

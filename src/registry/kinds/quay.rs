@@ -5,9 +5,9 @@
 //! password.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, PoisonError};
 
 use http::{HeaderValue, StatusCode};
+use parking_lot::Mutex;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
@@ -79,11 +79,11 @@ pub(super) struct SingleImageDigests(Mutex<HashSet<String>>);
 
 impl SingleImageDigests {
     fn add(&self, digest: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.to_owned());
+        self.0.lock().insert(digest.to_owned());
     }
 
     fn take(&self, digest: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest)
+        self.0.lock().remove(digest)
     }
 }
 

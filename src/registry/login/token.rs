@@ -2,10 +2,11 @@
 //! shortly before they expire. Tokens are opaque; they are never parsed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use parking_lot::Mutex;
 use secrecy::SecretString;
 use serde_json::Value;
 use tokio::sync::Mutex as AsyncMutex;
@@ -127,7 +128,7 @@ impl TokenCache {
     ) -> Result<AuthorizationToken> {
         let scope = if self.have_scopes() { scope } else { "" };
         let slot = {
-            let mut scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut scopes = self.scopes.lock();
             Arc::clone(scopes.entry(scope.to_owned()).or_default())
         };
         let mut slot = slot.lock().await;

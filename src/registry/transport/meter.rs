@@ -2,10 +2,10 @@
 //! registry's own hosts, never paths or hosts that a registry refers to.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use super::RegistryResponse;
@@ -68,7 +68,7 @@ impl TrafficMeter {
     }
 
     fn standing(&self) -> MutexGuard<'_, ThrottleClock> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.standing.lock()
     }
 
     // --- metrics

@@ -4,12 +4,13 @@
 //! which have already cost the whole time of a request, and never refusals.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
+use parking_lot::Mutex;
 use url::Url;
 
 use super::super::address::host_of;
@@ -63,9 +64,7 @@ impl HttpTransport {
     fn host(&self, url: &Url) -> Arc<RemoteHost> {
         let name = host_of(url);
         let host = self.hosts.host(&name, self.ceiling);
-        if self.manners.insists.load(Ordering::Relaxed)
-            && self.manners.insisted.lock().unwrap_or_else(PoisonError::into_inner).insert(name)
-        {
+        if self.manners.insists.load(Ordering::Relaxed) && self.manners.insisted.lock().insert(name) {
             host.try_again(self.limits.longest_wait);
         }
         host

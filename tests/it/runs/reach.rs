@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use silo::app::{RequestedImage, RunForm};
 use silo::engine::plan::container::NetworkMode;
@@ -61,7 +62,7 @@ async fn an_images_name_asks_the_engine_for_an_image_and_for_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let lines = Arc::clone(&heard);
-    let address = overheard(folder.path(), move |line| lines.lock().unwrap().push(line.to_owned())).await;
+    let address = overheard(folder.path(), move |line| lines.lock().push(line.to_owned())).await;
     let runs = Runs::with(Engine::Sqlite, &[("SILO__RUNS__ENGINE", &address)]).await;
     let known = runs.image("exit 0").await;
     runs.silo.post("/api/v1/runs?dry_run=true", json!({"image": known})).await.expect(200);
@@ -78,13 +79,13 @@ async fn an_images_name_asks_the_engine_for_an_image_and_for_nothing_else() {
         "a:1#x",
         "a b",
     ] {
-        heard.lock().unwrap().clear();
+        heard.lock().clear();
         for path in ["/api/v1/runs?dry_run=true", "/api/v1/runs"] {
             let reply = runs.silo.post(path, json!({"image": name})).await;
             assert_eq!(reply.status, 400, "{name}: {:?}", reply.body);
             assert!(reply.body["detail"].as_str().unwrap().contains("names no image"), "{name}: {}", reply.body);
         }
-        let asked = heard.lock().unwrap().clone();
+        let asked = heard.lock().clone();
         let is_plain = |line: &String| ["/info ", "/version "].iter().any(|path| line.contains(path));
         assert!(asked.iter().all(is_plain), "{name}: the engine was asked {asked:?}");
     }
@@ -186,7 +187,7 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
     let due = Arc::clone(&meanwhile);
     let tell = move |line: &str| {
         if line.contains("/containers/create")
-            && let Some(exchange) = due.lock().unwrap().take()
+            && let Some(exchange) = due.lock().take()
         {
             exchange();
         }
@@ -204,10 +205,10 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
         fs::rename(&d, &away).unwrap();
         symlink(&host, &d).unwrap();
     };
-    *meanwhile.lock().unwrap() = Some(Box::new(exchange));
+    *meanwhile.lock() = Some(Box::new(exchange));
     let (id, _) = told(&mounted.runs.submit(form).await);
     let record = mounted.runs.ended(&id).await;
-    assert!(meanwhile.lock().unwrap().is_none(), "nothing was exchanged: {record:#}");
+    assert!(meanwhile.lock().is_none(), "nothing was exchanged: {record:#}");
     assert_eq!(mounted.printed(&id).await, "insideinsideinside", "{record:#}");
     assert_eq!(record["status"], "successful", "{record:#}");
     assert_eq!(fs::read_to_string(mounted.path("root/away/owned")).unwrap(), "owned\n");

@@ -1,10 +1,11 @@
 //! Validates replies against `openapi.yaml`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 use http::Method;
 use jsonschema::Validator;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use silo::http::RouteEntry;
 
@@ -135,7 +136,7 @@ fn validator(schema: &Value) -> Arc<Validator> {
         Arc::new(validator.unwrap_or_else(|why| panic!("openapi.yaml has a schema that is none: {why}: {schema}")))
     };
     // An invalid schema panics while the lock is held; the poisoned lock must not hide the reason in other tests.
-    let mut known = VALIDATORS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut known = VALIDATORS.lock();
     Arc::clone(known.entry(schema.to_string()).or_insert_with(build))
 }
 

@@ -157,7 +157,7 @@ pub struct DockerEngine {
 struct Own {
     folder: TempDir,
     program: Program,
-    child: std::sync::Mutex<Child>,
+    child: parking_lot::Mutex<Child>,
 }
 
 /// The program of an engine owned by a test.
@@ -223,7 +223,7 @@ impl DockerEngine {
             prepare_rootless(folder.path(), user);
         }
         let host = format!("unix://{}/docker.sock", folder.path().display());
-        let child = std::sync::Mutex::new(launch(folder.path(), program).await);
+        let child = parking_lot::Mutex::new(launch(folder.path(), program).await);
         let engine = Self { client: connect(&host), host, own: Some(Arc::new(Own { folder, program, child })) };
         engine.build_base().await;
         engine
@@ -231,7 +231,7 @@ impl DockerEngine {
 
     /// Kills the engine, as a crash does: its containers go on, and requests fail.
     pub fn kill(&self) {
-        let mut child = self.own.as_ref().expect("the tests' common engine is not to be killed").child.lock().unwrap();
+        let mut child = self.own.as_ref().expect("the tests' common engine is not to be killed").child.lock();
         child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
     }
 
@@ -239,7 +239,7 @@ impl DockerEngine {
     pub async fn stop(&self) {
         let own = self.own.clone().expect("the tests' common engine is not to be stopped");
         let ended = tokio::task::spawn_blocking(move || {
-            let mut child = own.child.lock().unwrap();
+            let mut child = own.child.lock();
             _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
             child.wait()
         });
@@ -250,7 +250,7 @@ impl DockerEngine {
     pub async fn start_again(&self) {
         let own = self.own.as_ref().expect("one of the test's own");
         let child = launch(own.folder.path(), own.program).await;
-        *own.child.lock().unwrap() = child;
+        *own.child.lock() = child;
     }
 
     /// SILO's client of the engine.
@@ -487,7 +487,7 @@ async fn launch(folder: &Path, program: Program) -> Child {
 impl Drop for Own {
     /// A killed dockerd left a containerd: the next dockerd takes it over, and stops it gracefully.
     fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let child = self.child.get_mut();
         if !matches!(child.try_wait(), Ok(None)) {
             let (folder, program) = (self.folder.path().to_owned(), self.program);
             let again = std::thread::spawn(move || {

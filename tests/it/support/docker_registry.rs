@@ -8,10 +8,11 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -182,7 +183,7 @@ impl DockerRegistry {
     async fn put_content(&self, layout: &LayoutBuilder, repository: &str, manifest: &Value) {
         for digest in digests(&manifest["layers"]).chain(manifest["config"]["digest"].as_str()) {
             let blob = format!("{repository}/{digest}");
-            let sent = self.sent.lock().expect("no one panics with it").entry(blob).or_default().clone();
+            let sent = self.sent.lock().entry(blob).or_default().clone();
             let bytes = layout.bytes(digest).expect("a layout is complete");
             sent.get_or_init(|| self.put_blob(repository, digest, bytes)).await;
         }

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,6 +26,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::stream;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
@@ -225,13 +226,13 @@ impl Peek {
     /// The config digest of an image (not an index).
     pub fn config_of(&self, digest: &str) -> Option<String> {
         let shared = self.0.upgrade()?;
-        let inner = shared.inner.lock().expect("no panic");
+        let inner = shared.inner.lock();
         let manifest: Value = serde_json::from_slice(&inner.manifests.get(digest)?.1).ok()?;
         Some(manifest["config"]["digest"].as_str()?.to_owned())
     }
 
     pub fn signal(&self, repository: &str) -> Option<String> {
-        self.0.upgrade()?.inner.lock().expect("no panic").signals.get(repository).cloned()
+        self.0.upgrade()?.inner.lock().signals.get(repository).cloned()
     }
 }
 
@@ -310,7 +311,7 @@ impl FakeRegistry {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.shared.inner.lock().expect("no test panics while it holds the registry")
+        self.shared.inner.lock()
     }
 
     // --- content
@@ -478,7 +479,7 @@ impl FakeRegistry {
     /// Makes the token service behave like this vendor's; call [`FakeRegistry::require_bearer`] first.
     pub fn tokens_as(&self, habit: TokenHabit) {
         match &self.inner().auth {
-            Auth::Bearer { desk, .. } => *desk.habit.lock().expect("no panic") = habit,
+            Auth::Bearer { desk, .. } => *desk.habit.lock() = habit,
             _ => panic!("it wants no tokens"),
         }
     }
@@ -561,7 +562,7 @@ struct Flight(Arc<Shared>);
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        self.0.inner.lock().expect("no panic").in_flight -= 1;
+        self.0.inner.lock().in_flight -= 1;
     }
 }
 
@@ -577,7 +578,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
         body: axum::body::to_bytes(body, 1 << 20).await.expect("a small body"),
     };
     let fault = {
-        let mut inner = shared.inner.lock().expect("no panic");
+        let mut inner = shared.inner.lock();
         inner.log.push(seen.clone());
         inner.in_flight += 1;
         inner.peak = inner.peak.max(inner.in_flight);
@@ -588,12 +589,12 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request<Body>) -> Re
     };
     let _flight = Flight(Arc::clone(&shared));
     shared.arrived.send_modify(|count| *count += 1);
-    let right = || special(&shared, &seen).unwrap_or_else(|| shared.inner.lock().expect("no panic").serve(&seen));
+    let right = || special(&shared, &seen).unwrap_or_else(|| shared.inner.lock().serve(&seen));
     let response = match fault {
         None => right(),
         Some(fault) => misbehave(fault, &shared, right).await,
     };
-    let is_named = shared.inner.lock().expect("no panic").named.iter().any(|named| (named.matches)(&seen));
+    let is_named = shared.inner.lock().named.iter().any(|named| (named.matches)(&seen));
     if is_named && response.status().is_success() { name(&shared, &seen, response).await } else { response }
 }
 
@@ -604,7 +605,7 @@ async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
     if seen.headers.get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
         return with(empty(304), "etag", &etag);
     }
-    for named in shared.inner.lock().expect("no panic").named.iter().filter(|named| (named.matches)(seen)) {
+    for named in shared.inner.lock().named.iter().filter(|named| (named.matches)(seen)) {
         (named.sent)();
     }
     with(Response::from_parts(head, Body::from(body)), "etag", &etag)
@@ -613,14 +614,14 @@ async fn name(shared: &Shared, seen: &Seen, response: Response) -> Response {
 /// The reply of a vendor's API. Called without the lock, so that it can access the registry.
 fn special(shared: &Shared, seen: &Seen) -> Option<Response> {
     let (interfaces, repositories) = {
-        let inner = shared.inner.lock().expect("no panic");
+        let inner = shared.inner.lock();
         (inner.interfaces.clone(), inner.repositories.clone())
     };
-    let answer = |served: &Served| (served.interface.lock().expect("no panic"))(seen, &repositories);
+    let answer = |served: &Served| (served.interface.lock())(seen, &repositories);
     let (answer, to_members) = interfaces.iter().rev().find_map(|served| Some((answer(served)?, served.to_members)))?;
     let path =
         seen.path.trim_start_matches('/').trim_start_matches("v2/").trim_start_matches("gitlab/v1/repositories/");
-    let refusal = to_members.then(|| shared.inner.lock().expect("no panic").refuse(seen, path)).flatten();
+    let refusal = to_members.then(|| shared.inner.lock().refuse(seen, path)).flatten();
     Some(refusal.unwrap_or(answer))
 }
 
@@ -656,7 +657,7 @@ async fn misbehave(fault: Fault, shared: &Shared, right: impl Fn() -> Response) 
         Fault::Header(name, value) => with(right(), name, &value),
         Fault::Link(link) => with(right(), "link", &link),
         Fault::EndlessPages => {
-            let mut inner = shared.inner.lock().expect("no panic");
+            let mut inner = shared.inner.lock();
             inner.pages_made += 1;
             let page = inner.pages_made;
             let body = json!({"repositories": [format!("r{page}")], "name": "r", "tags": [format!("t{page}")]});
@@ -674,7 +675,7 @@ impl Inner {
         for (mount, other) in &self.mounts {
             if let Some(path) = seen.path.strip_prefix(mount) {
                 let seen = Seen { path: path.to_owned(), ..seen.clone() };
-                return other.inner.lock().expect("no panic").serve(&seen);
+                return other.inner.lock().serve(&seen);
             }
         }
         let Some(path) = seen.path.strip_prefix("/v2/") else { return empty(404) };

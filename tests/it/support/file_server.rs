@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -111,7 +112,7 @@ impl FileServer {
     /// Scripts the replies for a path: one for each request; the last one is repeated.
     pub fn put(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
         let answers = answers.into_iter().collect();
-        self.shared.lock().expect("no one panics with it").answers.insert(path.to_owned(), answers);
+        self.shared.lock().answers.insert(path.to_owned(), answers);
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -124,7 +125,7 @@ impl FileServer {
 
     /// Heads of the requests so far.
     pub fn seen(&self) -> Vec<String> {
-        self.shared.lock().expect("no one panics with it").seen.clone()
+        self.shared.lock().seen.clone()
     }
 }
 
@@ -136,7 +137,7 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) -> std::io::Re
     let head = String::from_utf8_lossy(&head).into_owned();
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     let answer = {
-        let mut shared = shared.lock().expect("no one panics with it");
+        let mut shared = shared.lock();
         shared.seen.push(head);
         let answers = shared.answers.entry(path).or_default();
         if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() }

@@ -2,8 +2,8 @@
 //! sources or observed.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// Which tokens a vendor's service issues, and where the registry accepts them.
@@ -49,12 +49,12 @@ impl TokenDesk {
     }
 
     fn habit(&self) -> TokenHabit {
-        *self.habit.lock().expect("no panic")
+        *self.habit.lock()
     }
 
     /// Revokes all issued tokens.
     pub fn revoke(&self) {
-        self.given.lock().expect("no panic").clear();
+        self.given.lock().clear();
     }
 
     /// A token, or the status of a refusal. `serial` makes tokens unique.
@@ -79,13 +79,13 @@ impl TokenDesk {
         let mut answer = self.answer.clone();
         let name = if answer["access_token"] == json!(true) { "access_token" } else { "token" };
         answer[name] = token.as_str().into();
-        self.given.lock().expect("no panic").insert(token, Grant { scope, is_known: authorization.is_some() });
+        self.given.lock().insert(token, Grant { scope, is_known: authorization.is_some() });
         Ok(answer)
     }
 
     /// Whether a token is valid for a path below `/v2/`, which by Docker's rules needs the scope `wanted`.
     pub fn opens(&self, token: &str, path: &str, wanted: &str) -> bool {
-        let given = self.given.lock().expect("no panic");
+        let given = self.given.lock();
         let Some(grant) = given.get(token) else { return false };
         match self.habit() {
             TokenHabit::Pulp if path.is_empty() => grant.scope.is_empty(),

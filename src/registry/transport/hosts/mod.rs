@@ -10,9 +10,10 @@ mod host;
 mod pull_budget;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(in crate::registry) use concurrency_limit::RequestOutcome;
@@ -40,7 +41,7 @@ struct SharedHosts {
 impl RemoteHosts {
     /// The host of a name (`host[:port]`), with at most `ceiling` requests in flight; the lowest ceiling given counts.
     pub(in crate::registry) fn host(&self, name: &str, ceiling: usize) -> Arc<RemoteHost> {
-        let mut hosts = self.0.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.0.hosts.lock();
         if let Some(host) = hosts.get(name) {
             host.mark_used(ceiling);
             return Arc::clone(host);
@@ -62,11 +63,11 @@ impl RemoteHosts {
 
     /// The cached response for a key.
     pub(in crate::registry) fn kept(&self, asked: EtagCacheKey) -> Option<CachedResponse> {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).get(asked)
+        self.0.kept.lock().get(asked)
     }
 
     pub(in crate::registry) fn keep(&self, asked: EtagCacheKey, page: CachedResponse) {
-        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(asked, page);
+        self.0.kept.lock().keep(asked, page);
     }
 }
 
@@ -77,7 +78,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn hosts_are_shared_while_they_are_used_and_forgotten_when_idle() {
         let hosts = RemoteHosts::default();
-        let count = |hosts: &RemoteHosts| hosts.0.hosts.lock().unwrap().len();
+        let count = |hosts: &RemoteHosts| hosts.0.hosts.lock().len();
         let used = hosts.host("used", 4);
         hosts.host("idle", 4);
         hosts.host("paused", 4).pause(FORGET_AFTER * 2);

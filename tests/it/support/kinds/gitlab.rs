@@ -1,8 +1,9 @@
 //! GitLab: its API and token service on one host, its registry on another.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Own, Peek, Repositories, Seen};
@@ -46,11 +47,11 @@ impl FakeGitLab {
     }
 
     pub fn add_group(&self, path: &str) {
-        self.knobs.groups.lock().expect("no panic").push(path.to_owned());
+        self.knobs.groups.lock().push(path.to_owned());
     }
 
     pub fn add_project(&self, path: &str) {
-        self.knobs.projects.lock().expect("no panic").push(path.to_owned());
+        self.knobs.projects.lock().push(path.to_owned());
     }
 
     pub fn is_api(seen: &Seen) -> bool {
@@ -73,7 +74,7 @@ fn api(knobs: &Knobs, seen: &Seen, repositories: &Repositories) -> Option<Own> {
         "groups" => knobs.groups.lock(),
         _ => knobs.projects.lock(),
     };
-    if !known.expect("no panic").contains(&path) {
+    if !known.contains(&path) {
         return Some(Own::new(404, json!({"message": "404 Not Found"})));
     }
     let is_inside = |name: &str| name.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -3,9 +3,10 @@
 //! Faults of the registry apply here, too, and its log contains all requests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use axum::response::Response;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{ALWAYS, FakeRegistry, Fault, Image, Seen, basic, error, reply, with};
@@ -53,14 +54,14 @@ impl FakeHarbor {
     pub async fn start() -> Self {
         let harbor = Self { registry: FakeRegistry::start().await, state: Arc::default() };
         let state = Arc::clone(&harbor.state);
-        harbor.registry.serve(move |seen, _| state.lock().expect("no panic").serve(seen));
+        harbor.registry.serve(move |seen, _| state.lock().serve(seen));
         // Harbor shows its catalogue to system administrators only.
         harbor.registry.fault(Seen::is_catalog, ALWAYS, Fault::Status(403));
         harbor
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test panics while it holds the state")
+        self.state.lock()
     }
 
     pub fn push(&self, repository: &str, tag: &str, image: &Image) -> String {

@@ -3,9 +3,10 @@
 //! Like the real one it accepts OAuth tokens only, and treats any other login as anonymous.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use axum::response::Response;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Image, Seen, reply};
@@ -53,12 +54,12 @@ impl FakeQuay {
     pub async fn start() -> Self {
         let quay = Self { registry: FakeRegistry::start().await, state: Arc::default() };
         let state = Arc::clone(&quay.state);
-        quay.registry.serve(move |seen, _| state.lock().expect("no panic").serve(seen));
+        quay.registry.serve(move |seen, _| state.lock().serve(seen));
         quay
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no test panics while it holds the state")
+        self.state.lock()
     }
 
     pub fn push(&self, repository: &str, tag: &str, image: &Image) -> String {
