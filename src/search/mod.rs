@@ -1,10 +1,10 @@
 //! Keyword search, the only module with tantivy. The index is derived from the database and may be deleted at any time.
 //!
-//! Texts: `letters` normalises them, `words` tokenizes them, `schema` defines the fields they are indexed in. Queries:
+//! Texts: `folding` normalises them, `tokenizer` tokenizes them, `schema` defines the fields they are indexed in. Queries:
 //! [`query`] parses them; `synonyms`, `compounds` and `spelling` add other forms of their words, cached by
-//! `word_cache`; `ranking` compiles them to score expressions. Searches: `find` executes them, `score` evaluates the
+//! `word_cache`; `ranking` compiles them to score expressions. Searches: `execution` executes them, `score` evaluates the
 //! expressions, `collect` makes pages of results, `facets` defines what is counted, `highlight` shows why a result
-//! matches. Storage: `generation` is one index in a directory, `files` reads that directory, `columns` holds columns in
+//! matches. Storage: `generation` is one index in a directory, `index_folder` reads that directory, `columns` holds columns in
 //! memory, and `index` decides which generation serves.
 
 mod collect;

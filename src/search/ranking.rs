@@ -106,7 +106,7 @@ impl QueryCompiler<'_> {
             term(fields.name_key, &query.name_key, NAME_KEY),
             term(fields.name_key, &joined_key(&query.name_key), JOINED_NAME),
             term(fields.other_keys, &query.key, OTHER_KEY),
-            ScoreExpr::Begun { field: fields.name_key, text: query.name_key.clone(), score: NAME_BEGINS },
+            ScoreExpr::Prefix { field: fields.name_key, text: query.name_key.clone(), score: NAME_BEGINS },
         ]);
         let words = if alternatives.is_empty() { ScoreExpr::Everything(1.0) } else { ScoreExpr::Any(alternatives) };
         let found = ScoreExpr::With(Box::new(words), Box::new(keys));
@@ -183,7 +183,7 @@ impl QueryCompiler<'_> {
                 ways.push(ScoreExpr::Word { field, text: stem.clone(), weight: weight * STEM });
             }
             if unfinished {
-                ways.push(ScoreExpr::Begun { field, text: word.to_owned(), score: weight * UNFINISHED });
+                ways.push(ScoreExpr::Prefix { field, text: word.to_owned(), score: weight * UNFINISHED });
             }
             for near in near {
                 let share = TYPO / near.mistakes.max(1) as f32;
@@ -201,7 +201,7 @@ impl QueryCompiler<'_> {
     fn clause(&self, clause: &QueryClause, may_be_unfinished: bool) -> ScoreExpr {
         if clause.scope == Some(QueryField::Version) {
             let (field, text) = (self.fields.version, clause.text.clone());
-            let begun = ScoreExpr::Begun { field, text: format!("{text}."), score: NAMED };
+            let begun = ScoreExpr::Prefix { field, text: format!("{text}."), score: NAMED };
             return ScoreExpr::Best(vec![ScoreExpr::Term { field, text, score: NAMED }, begun]);
         }
         let fields = match clause.scope {

@@ -41,7 +41,7 @@ pub enum ScoreExpr {
         score: f32,
     },
     /// Any word with this prefix.
-    Begun {
+    Prefix {
         field: Field,
         text: String,
         score: f32,
@@ -244,7 +244,7 @@ impl<'a> ScoreEvaluator<'a> {
             ScoreExpr::Word { field, text, .. } | ScoreExpr::Term { field, text, .. } => self.length(*field, text),
             ScoreExpr::Phrase { field, words, .. } => words.iter().map(|word| self.length(*field, word)).sum(),
             // A prefix has many short lists of unknown total length, which take longer than one list of that length.
-            ScoreExpr::Everything(_) | ScoreExpr::Begun { .. } => Ok(u64::from(self.view.size)),
+            ScoreExpr::Everything(_) | ScoreExpr::Prefix { .. } => Ok(u64::from(self.view.size)),
             ScoreExpr::Best(list) | ScoreExpr::Any(list) => list.iter().map(|expr| self.cost(expr)).sum(),
             ScoreExpr::All(list) => {
                 let costs: Result<Vec<u64>> = list.iter().map(|expr| self.cost(expr)).collect();
@@ -268,7 +268,7 @@ impl<'a> ScoreEvaluator<'a> {
             }
             ScoreExpr::Word { field, text, weight } => self.word(docs, *field, text, *weight, scores),
             ScoreExpr::Term { field, text, score } => self.term(docs, *field, text, *score, scores),
-            ScoreExpr::Begun { field, text, score } => self.begun(docs, *field, text, *score, scores),
+            ScoreExpr::Prefix { field, text, score } => self.begun(docs, *field, text, *score, scores),
             ScoreExpr::Phrase { field, words, score } => self.phrase(docs, *field, words, *score, scores),
             ScoreExpr::All(_)
             | ScoreExpr::Any(_)
@@ -517,7 +517,7 @@ mod tests {
         let leaf = prop_oneof![
             (word(), score()).prop_map(move |(text, score)| ScoreExpr::Term { field, text, score }),
             (word(), score()).prop_map(move |(text, weight)| ScoreExpr::Word { field, text, weight }),
-            (word(), score()).prop_map(move |(text, score)| ScoreExpr::Begun { field, text, score }),
+            (word(), score()).prop_map(move |(text, score)| ScoreExpr::Prefix { field, text, score }),
             (word(), word(), score()).prop_map(move |(a, b, score)| ScoreExpr::Phrase {
                 field,
                 words: vec![a, b],

@@ -77,9 +77,8 @@ const FRAMEWORKS: [(&str, &[&str]); 35] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),
-    // Rows of a batch in `cli`; tables written by jobs in `engine`.
-    ("csv", &["cli", "engine"]),
-    ("regex", &["engine"]),
+    ("csv", &["cli"]),
+    ("regex", &["cli"]),
     ("indicatif", &["cli"]),
     ("rpassword", &["cli"]),
     ("annotate_snippets", &["cli"]),
@@ -272,6 +271,54 @@ fn every_row_is_a_room() {
     let rooms: BTreeSet<String> = sources().into_iter().map(|source| source.room).collect();
     let rows: BTreeSet<String> = ROOMS.iter().map(|(room, _)| (*room).to_owned()).collect();
     assert_eq!(rooms, rows);
+}
+
+/// Top-level types of a file's code, by name.
+fn type_names(code: &str) -> impl Iterator<Item = &str> {
+    let keywords = ["struct", "enum", "trait", "union"];
+    code.lines().filter_map(move |line| {
+        let mut words = line.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+        let is_top = line.starts_with("pub") || keywords.iter().any(|keyword| line.starts_with(keyword));
+        words.find(|word| keywords.contains(word)).filter(|_| is_top)?;
+        words.next()
+    })
+}
+
+/// Words of a name such as `EtagCache`. An abbreviation is one.
+fn words_of(name: &str) -> usize {
+    let letters: Vec<char> = name.chars().collect();
+    let begins = |at: usize| {
+        letters[at].is_uppercase()
+            && (at == 0
+                || !letters[at - 1].is_uppercase()
+                || letters.get(at + 1).is_some_and(|next| next.is_lowercase()))
+    };
+    (0..letters.len()).filter(|at| begins(*at)).count()
+}
+
+#[test]
+fn type_names_are_understood_without_their_path() {
+    let sources = sources();
+    let names: Vec<&str> = sources.iter().flat_map(|source| type_names(&source.code)).collect();
+    let mut shared: Vec<&str> = names.clone();
+    shared.retain(|name| names.iter().filter(|other| *other == name).count() > 1);
+    let short: Vec<&str> = names.iter().copied().filter(|name| words_of(name) < 2).collect();
+    assert!(names.len() > 500, "the types are not where they should be");
+    let percent = |some: &[&str]| 100 * some.len() / names.len();
+    assert!(percent(&shared) < 5, "types that share their names: {shared:?}");
+    assert!(percent(&short) < 6, "types that are named by one word: {short:?}");
+}
+
+#[test]
+fn names_are_taken_apart() {
+    let code =
+        "pub struct EtagCache {\nenum Error {}\npub(in crate::cli) trait Two<T> {}\n    struct Inner;\nlet x = 1;";
+    assert_eq!(type_names(code).collect::<Vec<_>>(), ["EtagCache", "Error", "Two"]);
+    for (name, words) in
+        [("EtagCache", 2), ("Error", 1), ("OAuthToken", 2), ("TLSSettings", 2), ("Hs256", 1), ("JobIO", 2)]
+    {
+        assert_eq!(words_of(name), words, "{name}");
+    }
 }
 
 #[test]
