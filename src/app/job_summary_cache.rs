@@ -26,13 +26,15 @@ struct CachedRows {
 }
 
 impl App {
-    /// As [`crate::store::Store::job_summary_list_by_ids`], but rows may be a second old.
+    /// As [`crate::store::Store::job_summary_list_by_ids`], but rows may be a second old, and the group of a job that has
+    /// only one is left out: it would repeat the job.
     pub(super) async fn job_summaries(&self, ids: &[JobId]) -> Result<Vec<JobSummary>> {
         let revision = self.0.index.revision();
         let mut found = self.0.summaries.get(revision, ids);
         let missing: Vec<JobId> = ids.iter().copied().filter(|id| !found.contains_key(id)).collect();
         if !missing.is_empty() {
-            let rows = self.0.store.job_summary_list_by_ids(&missing).await?;
+            let mut rows = self.0.store.job_summary_list_by_ids(&missing).await?;
+            rows.iter_mut().filter(|row| row.group_count <= 1).for_each(|row| row.groups.clear());
             self.0.summaries.put(revision, &rows);
             found.extend(rows.into_iter().map(|row| (row.job.id, row)));
         }

@@ -31,8 +31,8 @@ pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
 pub use registry::{NewRegistry, RegistryKind, RegistryRecord, RepositoryFilter, VerifiedMarks, naming_advice};
 pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, UploadedFile};
 pub use scan::{
-    ChangeHint, NewScanProblem, RepositoryState, ScanCounts, ScanProblem, ScanRecord, ScanState, ScanTrigger,
-    ScannedRepository,
+    ChangeHint, NewScanProblem, RepositoryState, SCAN_PROBLEM_CODES, ScanCounts, ScanProblem, ScanRecord, ScanState,
+    ScanTrigger, ScannedRepository,
 };
 pub use user::{UserAccount, UserRole};
 

@@ -136,12 +136,30 @@ pub struct ScanRecord {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// Codes of the problems that scans report. Clients rely on them: none is renamed.
+pub const SCAN_PROBLEM_CODES: [&str; 16] = [
+    "listing-failed",
+    "listing-truncated",
+    "tags-failed",
+    "digest-failed",
+    "content-failed",
+    "pull-refused",
+    "pulls-spent",
+    "registry-gone",
+    "repository-empty",
+    "nameless",
+    "repeated",
+    "misnamed",
+    "label-refused",
+    "inherited-label",
+    "platforms-differ",
+    "manifest-invalid",
+];
+
 /// A problem found by a scan, for an admin or the image's author.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewScanProblem {
-    /// Stable code: `listing-failed`, `listing-truncated`, `tags-failed`, `digest-failed`, `content-failed`,
-    /// `pull-refused`, `pulls-spent`, `registry-gone`, `repository-empty`, `nameless`, `repeated`, `misnamed`,
-    /// `label-refused`, `inherited-label`, `platforms-differ`, `manifest-invalid`.
+    /// One of [`SCAN_PROBLEM_CODES`].
     pub code: String,
     /// The repository concerned; empty for the whole registry.
     pub repository: String,

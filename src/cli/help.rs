@@ -56,7 +56,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("whoami", "silo whoami"),
     ("search", "silo search cloud mask"),
     ("scan", "silo scan hub"),
-    ("registry add", "silo registry add hub https://registry-1.docker.io --org my-org"),
+    ("registry add", "silo registry add hub https://hub.docker.com --org my-org"),
     ("registry set", "silo registry set hub --schedule off"),
     ("registry list", "silo registry list"),
     ("registry hook", "silo registry hook hub"),

@@ -1,5 +1,5 @@
 //! The command line: one file per command. Requested output goes to standard output, everything else to standard error.
-//! Exit codes are those of [`ExitStatus`].
+//! Exit codes are those of `ExitStatus`.
 
 /// Writes to standard error, and ignores failures such as a closed pipe or a full disk: there is no other stream to
 /// report them on.

@@ -67,6 +67,7 @@ pub(super) struct AddOptions {
     name: String,
     /// http(s)://HOST[:PORT], or the server's path of an OCI image layout or a .tar of docker save, in a folder that the server's
     /// scan.layout_roots names
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the comment is help text")]
     url: String,
     /// Which kind of registry it is, such as harbor; found out where it is not said
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(RegistryKind::ALL.iter().map(|kind| kind.as_str())))]

@@ -250,7 +250,7 @@ impl RegistrySource {
         content::inside(&self.origin(repository)?, digest, None).await
     }
 
-    /// Reads a config, without what its manifest adds: see [`ConfigRef::complete`].
+    /// Reads a config, without what its manifest adds: see [`super::ConfigRef::complete`].
     ///
     /// # Errors
     /// As [`RegistrySource::fetch`].

@@ -15,8 +15,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 
 use crate::catalog::{
-    ImageId, NewScanProblem, RegistryRecord, RepositoryFilter, ScanCounts, ScanRecord, ScanState, ScanTrigger,
-    naming_advice,
+    ImageId, NewScanProblem, RegistryRecord, RepositoryFilter, SCAN_PROBLEM_CODES, ScanCounts, ScanRecord, ScanState,
+    ScanTrigger, naming_advice,
 };
 use crate::clock::Clock;
 use crate::registry::{Error, RegistrySource};
@@ -166,6 +166,7 @@ pub fn failed(why: &dyn std::fmt::Display, counts: ScanCounts) -> ScanResult {
 }
 
 fn problem(code: &str, repository: &str, tag: &str, why: impl std::fmt::Display) -> NewScanProblem {
+    debug_assert!(SCAN_PROBLEM_CODES.contains(&code), "{code} is not documented");
     NewScanProblem { code: code.into(), repository: repository.into(), tag: tag.into(), message: why.to_string() }
 }
 

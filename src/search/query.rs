@@ -19,9 +19,9 @@ pub const MAX_WORDS: usize = 32;
 /// A parsed query with at least one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedQuery {
-    /// [`schema::key`] of the whole text, for exact matches of names and titles.
+    /// `schema::key` of the whole text, for exact matches of names and titles.
     pub key: String,
-    /// [`schema::name_key`] of the whole text.
+    /// `schema::name_key` of the whole text.
     pub name_key: String,
     /// One of these must match. If empty, all documents match.
     pub alternatives: Vec<QueryAlternative>,

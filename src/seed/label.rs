@@ -2,7 +2,7 @@
 //!
 //! Depending on the build tool and on shell quoting, labels hold plain JSON, a JSON string that contains JSON, or
 //! either with shell escapes. [`read`] removes one layer of quoting at a time and never replaces globally: only a scan
-//! from left to right tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar). [`write`] never
+//! from left to right tells `\\$` (a backslash, then a dollar) from `\$` (an escaped dollar). [`write()`] never
 //! serializes a parsed value: the author's spelling is preserved.
 
 use serde_json::Value;

@@ -206,7 +206,7 @@ async fn sort_problems(tx: &mut WriteTransaction, scan: ScanId) -> Result<()> {
     sql("UPDATE scan_problems SET seq = -seq WHERE scan_id = $1").bind(scan).execute(tx).await.map(drop)
 }
 
-/// Adds, moves and removes tags of one registry. Job versions are assigned by [`derive`].
+/// Adds, moves and removes tags of one registry. Job versions are assigned by [`mod@super::derive`].
 async fn apply(
     tx: &mut WriteTransaction,
     registry: RegistryId,

@@ -315,7 +315,7 @@ fn names_are_taken_apart() {
         "pub struct EtagCache {\nenum Error {}\npub(in crate::cli) trait Two<T> {}\n    struct Inner;\nlet x = 1;";
     assert_eq!(type_names(code).collect::<Vec<_>>(), ["EtagCache", "Error", "Two"]);
     for (name, words) in
-        [("EtagCache", 2), ("Error", 1), ("OAuthToken", 2), ("TLSSettings", 2), ("Hs256", 1), ("JobIO", 2)]
+        [("EtagCache", 2), ("Error", 1), ("OAuthToken", 3), ("TLSSettings", 2), ("Hs256", 1), ("JobIO", 2)]
     {
         assert_eq!(words_of(name), words, "{name}");
     }

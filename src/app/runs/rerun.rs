@@ -16,7 +16,7 @@ impl App {
     /// Queues a run again, with changes.
     ///
     /// # Errors
-    /// As [`App::run_submit`]; [`Error::NotFound`] for a run that the user may not see.
+    /// As [`App::run_submit`]; [`super::super::Error::NotFound`] for a run that the user may not see.
     pub async fn run_rerun(&self, session: &UserSession, id: &str, change: &RunChange) -> Result<RunRecord> {
         let (form, subject) = self.rerun_form(session, id, change).await?;
         let machine = self.engine_for_runs().await?;

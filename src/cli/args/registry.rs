@@ -24,6 +24,7 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 #[derive(Args, Clone, Default)]
 pub(in crate::cli) struct RegistryOptions {
     /// The registry: host[:port], with http:// before it for one without TLS [default: Docker Hub]
+    #[allow(rustdoc::broken_intra_doc_links, reason = "the comment is help text")]
     #[arg(short, long, value_name = "REGISTRY", help_heading = "Registry")]
     registry: Option<String>,
     /// The organisation: a namespace of Docker Hub, GitLab's GROUP/PROJECT, a project of Harbor; none where images lie at

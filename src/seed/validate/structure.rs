@@ -1,4 +1,4 @@
-//! Checks the structure of a manifest against the table in [`schema`](crate::seed::schema): fields, types, and the
+//! Checks the structure of a manifest against the table in [`crate::seed::schema`]: fields, types, and the
 //! rules of single values.
 
 use super::findings::FindingCollector;

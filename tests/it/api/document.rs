@@ -35,6 +35,13 @@ async fn the_document_lists_exactly_the_routes() {
     assert_eq!(served.len(), silo.routes().len(), "a route is in the table twice");
 }
 
+#[test]
+fn the_codes_of_scan_problems_are_described() {
+    let described = DOCUMENT["components"]["schemas"]["ScanProblem"]["properties"]["code"]["enum"].as_array();
+    let described: Vec<&str> = described.expect("an enum").iter().map(|code| code.as_str().expect("a text")).collect();
+    assert_eq!(described, silo::catalog::SCAN_PROBLEM_CODES);
+}
+
 #[tokio::test]
 async fn the_served_bytes_are_the_file() {
     let silo = TestApp::start().await;

@@ -98,7 +98,7 @@ fn every_command_has_a_page() {
         let text = page(&format!("silo-{verb}.1"));
         assert!(text.contains(".SH SYNOPSIS") && text.contains(&format!("\\-{verb}")), "{text}");
     }
-    assert!(page("silo-registry-add.1").contains("https://registry"));
+    assert!(page("silo-registry-add.1").contains("https://hub.docker.com"));
     let own = silo(&["man"]).expect_success();
     assert_eq!(own, page("silo.1"));
     let nowhere = silo(&["man", "/dev/null/x"]).expect_failure(1);
