@@ -8,7 +8,7 @@ mod seed;
 
 use libfuzzer_sys::fuzz_target;
 use seed::validate::{self, MAX_PROBLEMS, ValidationReport, ValidationRules};
-use seed::{ManifestProblem, ValidationProfile, ProblemSeverity, manifest, upgrade};
+use seed::{ManifestProblem, ProblemSeverity, ValidationProfile, manifest, upgrade};
 use serde_json::Value;
 
 /// What may be wrong with the text itself: without any of these it is JSON.

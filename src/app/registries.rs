@@ -30,7 +30,7 @@ const MOST_TRIED: usize = 20;
 pub struct RegistryForm {
     pub name: String,
     pub url: String,
-    /// `None`: detected from the URL, and by asking the registry.
+    /// The kind of registry. `None`: detected from the URL, and by asking the registry.
     pub kind: Option<RegistryKind>,
     pub org: String,
     pub username: String,

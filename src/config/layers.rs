@@ -13,7 +13,7 @@ use super::{DEFAULTS, SHORT_NAMES};
 /// Prefix of the general form of a variable: `SILO__SECTION__KEY`.
 const PREFIX: &str = "SILO__";
 
-/// The values of one layer.
+/// Option values from one source: defaults, file, environment or flags.
 #[derive(Default)]
 pub(super) struct ConfigLayer {
     pub values: Vec<OptionValue>,

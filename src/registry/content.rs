@@ -98,7 +98,7 @@ impl BlobSource<'_> {
 /// Class of a manifest.
 enum ManifestClass {
     Image(ConfigRef),
-    /// An image if its config is an image config: the media type (second field) does not tell.
+    /// An image if its config is an image config. The media type (second field) does not say so: the config must be read.
     Unclear(ConfigRef, String),
     /// Media type, and the descriptors in it.
     Index(String, Vec<ContentDescriptor>),

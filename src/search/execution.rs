@@ -46,7 +46,7 @@ pub fn find(serving: &IndexGeneration, synonyms: &SynonymTable, request: &Search
     };
     let sorting = ResultSorter { view: &view, known: &known, kind: request.kind, order: request.order };
     let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
-    // A number in the query may be an old version.
+    // A number in the query may name an old version, so latest images are not put first.
     let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(char::is_numeric));
     let results = match request.kind {
         SearchKind::Job => sorting.collapse(&images),

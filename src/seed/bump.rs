@@ -10,7 +10,7 @@ pub enum BumpLevel {
     Major,
 }
 
-/// The increments to apply.
+/// Which of the two versions to raise, and how far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VersionBump {
     /// Increment of `job.packageVersion`.

@@ -68,7 +68,7 @@ pub(super) struct InputProblem {
 pub(super) struct ResolvedInput {
     pub input: String,
     pub source: InputSource,
-    /// What is known about it from its source.
+    /// Facts about the file from where it was uploaded, fetched or found.
     pub facts: FileFacts,
     /// If known without reading the file.
     pub sha256: Option<String>,

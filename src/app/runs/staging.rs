@@ -150,7 +150,7 @@ impl App {
         }))
     }
 
-    /// Holds the host paths that the plan names, and reads the inputs.
+    /// Opens the host paths that the plan names, so that they cannot be exchanged, and reads the inputs.
     async fn run_read_inputs(
         &self,
         machine: &ContainerEngine,

@@ -216,7 +216,7 @@ impl App {
                         record.message = progress.to_string();
                         told_of_pull = true;
                     }
-                    // The job's output is in its logs.
+                    // Nothing to store: the job's output is in its logs.
                     AttemptEvent::Output(_) | AttemptEvent::Silence { .. } | AttemptEvent::Answer => {}
                 },
                 _ = ticks.tick() => match beside(work.as_mut(), &mut ended, self.renew(claim, task)).await {

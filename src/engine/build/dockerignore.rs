@@ -20,7 +20,7 @@ enum PatternToken {
     Run,
     /// `**/`, and `**` in the middle: any number of path components.
     Folders,
-    /// `**` at the end.
+    /// `**` at the end of a pattern: everything below.
     Rest,
     /// `[a-z]`, `[^a-z]`
     Class {

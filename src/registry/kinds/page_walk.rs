@@ -47,7 +47,7 @@ impl PageWalk {
         new
     }
 
-    /// Number of distinct names so far.
+    /// Number of distinct repository or tag names so far.
     pub(super) fn names(&self) -> usize {
         self.seen.len()
     }

@@ -20,7 +20,7 @@ const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Prefixes of access key ids: of users, and of sessions.
 const BEGINNINGS: [&str; 2] = ["AKIA", "ASIA"];
 
-/// Words in error codes that are about the keys, such as `UnrecognizedClientException`.
+/// Words in error codes that are about the AWS keys, such as `UnrecognizedClientException`.
 const CREDENTIALS: [&str; 7] = ["Client", "Signature", "Token", "AccessKey", "Expired", "Auth", "OptIn"];
 
 /// Access keys of a user or a session.
