@@ -762,7 +762,7 @@ impl Inner {
 
     fn serve_token(&self, seen: &Seen) -> Response {
         let Some(desk) = &self.desk else { return empty(404) };
-        match desk.give(seen.authorization.as_deref(), seen.parameter("scope"), self.log.len()) {
+        match desk.give(seen.authorization.as_deref(), seen.parameter("scope")) {
             Ok(answer) => reply(200, answer.to_string()),
             Err(status) => error(status, "UNAUTHORIZED"),
         }

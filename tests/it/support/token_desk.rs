@@ -2,6 +2,7 @@
 //! sources or observed.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -41,11 +42,13 @@ pub struct TokenDesk {
     answer: Value,
     pub habit: Mutex<TokenHabit>,
     given: Mutex<HashMap<String, Grant>>,
+    /// Tokens issued so far: each has a name of its own, also those of requests at the same time.
+    issued: AtomicUsize,
 }
 
 impl TokenDesk {
     pub fn new(login: Option<String>, answer: Value) -> Self {
-        Self { login, answer, habit: Mutex::default(), given: Mutex::default() }
+        Self { login, answer, habit: Mutex::default(), given: Mutex::default(), issued: AtomicUsize::new(0) }
     }
 
     fn habit(&self) -> TokenHabit {
@@ -57,8 +60,8 @@ impl TokenDesk {
         self.given.lock().clear();
     }
 
-    /// A token, or the status of a refusal. `serial` makes tokens unique.
-    pub fn give(&self, authorization: Option<&str>, scope: Option<String>, serial: usize) -> Result<Value, u16> {
+    /// A token, or the status of a refusal.
+    pub fn give(&self, authorization: Option<&str>, scope: Option<String>) -> Result<Value, u16> {
         let is_known = self.login.is_none() || authorization == self.login.as_deref();
         let habit = self.habit();
         // Vendors with public images issue tokens to anonymous clients, too.
@@ -75,7 +78,7 @@ impl TokenDesk {
             TokenHabit::AllBut(status, but) if scope == but => return Err(status),
             _ => {}
         }
-        let token = format!("token-{serial}");
+        let token = format!("token-{}", self.issued.fetch_add(1, Ordering::Relaxed));
         let mut answer = self.answer.clone();
         let name = if answer["access_token"] == json!(true) { "access_token" } else { "token" };
         answer[name] = token.as_str().into();
