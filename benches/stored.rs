@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use silo::catalog::{
-    ContentOutcome, DigestContent, ImageId, NewRegistry, RegistryKind, ScanState, ScanTrigger, TagChanges,
+    ContentOutcome, DigestContent, ImageId, NewRegistry, RegistryId, RegistryKind, ScanState, ScanTrigger, TagChanges,
 };
 use silo::clock::Clock;
 use silo::registry::{FetchedContent, ImageConfig};
 use silo::seed::LABEL;
-use silo::store::{ScanResult, ScanStep, SealedSecrets, Store};
+use silo::store::{ClaimedScan, ScanResult, ScanStep, SealedSecrets, Store};
 
 /// Images of one step: the number held in memory at a time.
 const STEP: usize = 5_000;
@@ -26,9 +26,7 @@ pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> us
     let clock = Clock::system();
     let now = clock.now();
     let registry = store.registry_insert(&registry(), &SealedSecrets::default(), now).await.expect("a registry");
-    store.scan_request(registry.id, ScanTrigger::Manual, now).await.expect("a scan is asked for");
-    let claim = store.scan_claim("bench", now, now + Duration::from_secs(86_400)).await.expect("a claim");
-    let claim = claim.expect("the scan waits");
+    let claim = claim(store, registry.id, Duration::from_secs(86_400)).await;
     let mut count = 0;
     loop {
         let step = step(images.by_ref().take(STEP), count);
@@ -71,10 +69,22 @@ pub async fn newest(store: &Store) -> ImageId {
 async fn change(store: &Store, step: ScanStep) {
     let now = Clock::system().now();
     let registry = store.registry_list().await.expect("registries")[0].id;
-    store.scan_request(registry, ScanTrigger::Manual, now).await.expect("a scan is asked for");
-    let claim = store.scan_claim("bench", now, now + Duration::from_secs(60)).await.expect("a claim");
+    let claim = claim(store, registry, Duration::from_secs(60)).await;
     let result = ScanResult { state: ScanState::Partial, step, settled: Vec::new(), gone: Vec::new(), error: None };
-    store.scan_finish(&claim.expect("the scan waits"), &result, now).await.expect("a change is stored");
+    store.scan_finish(&claim, &result, now).await.expect("a change is stored");
+}
+
+/// Requests a scan and claims it. A worker of a running service may claim it first: then the next one, once that has
+/// failed, because there is no such registry.
+async fn claim(store: &Store, registry: RegistryId, lease: Duration) -> ClaimedScan {
+    loop {
+        let now = Clock::system().now();
+        store.scan_request(registry, ScanTrigger::Manual, now).await.expect("a scan is asked for");
+        if let Some(claim) = store.scan_claim("bench", now, now + lease).await.expect("a claim") {
+            return claim;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await; // because the end of a scan is not reported here
+    }
 }
 
 /// The results of a scan, with numbers as digests.
