@@ -2,7 +2,7 @@
 //! (SIGBUS), while reading a truncated file returns an error.
 //!
 //! Files that tantivy needs whole for every search (term dictionaries, field norms, deletion bitsets) are kept in
-//! memory; everything else is read on demand, usually from the page cache.
+//! memory, and so are small files of postings; everything else is read on demand, usually from the page cache.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +22,10 @@ use tantivy::directory::{
 
 /// Extensions of the files that are kept in memory.
 const KEPT: [&str; 3] = ["term", "fieldnorm", "del"];
+/// Extensions of the files of postings and positions: a search reads dozens of short ranges of them.
+const POSTINGS: [&str; 2] = ["idx", "pos"];
+/// Maximum length of a file of postings that is kept in memory, in bytes. A segment of 10,000 images has about 1 MB.
+const MOST_KEPT_POSTINGS: usize = 8 << 20;
 
 /// The directory of an index. Clones share their open files.
 #[derive(Clone)]
@@ -61,7 +65,8 @@ impl OpenFile {
         let file = File::open(&path)?;
         let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         let mut open = Self { path, file, length, kept: None };
-        if open.path.extension().is_some_and(|kind| KEPT.iter().any(|kept| kind == *kept)) {
+        let is_one_of = |kinds: &[&str]| open.path.extension().is_some_and(|kind| kinds.iter().any(|of| kind == *of));
+        if is_one_of(&KEPT) || length <= MOST_KEPT_POSTINGS && is_one_of(&POSTINGS) {
             open.kept = Some(open.read(0..length)?);
         }
         Ok(open)

@@ -1,12 +1,27 @@
 //! Expands a prefix to the words of the index that begin with it, with bounded work.
 
-use tantivy::schema::Field;
+use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::termdict::TermStreamer;
 use tantivy::{InvertedIndexReader, Searcher};
+
+use super::columns::IndexView;
+use super::score::for_each_doc;
 
 /// Maximum number of words of a field that a prefix expands to: the first ones in dictionary order. A single letter has
 /// thousands; the others are found as more is typed.
 const MAX_TERMS: usize = 256;
+
+/// Maximum number of postings of a prefix whose documents are cached: reading more of them again takes little more than
+/// copying them.
+const MAX_CACHED: u64 = 20_000;
+
+/// The documents with a word that has a prefix.
+pub enum PrefixDocs {
+    /// All of them, ascending by number in the view.
+    All(Box<[u32]>),
+    /// More than are cached; with the [`last_term`] of the prefix.
+    TooMany { last: Option<Vec<u8>> },
+}
 
 /// The words of a segment with this prefix, up to and including `last`.
 pub fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
@@ -42,4 +57,37 @@ pub fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Resu
     found.sort_unstable();
     found.dedup();
     Ok(found.into_iter().nth(MAX_TERMS - 1))
+}
+
+/// Looks up the documents with a word that has this prefix.
+pub fn docs(view: &IndexView, field: Field, text: &str) -> tantivy::Result<PrefixDocs> {
+    let last = last_term(&view.searcher, field, text)?;
+    let mut found = Vec::new();
+    let mut postings = 0;
+    for (segment, base) in view.segments() {
+        let index = segment.inverted_index(field)?;
+        let mut terms = terms(&index, text, last.as_deref())?;
+        while terms.advance() {
+            let info = terms.value();
+            postings += u64::from(info.doc_freq);
+            if postings > MAX_CACHED {
+                return Ok(PrefixDocs::TooMany { last });
+            }
+            let list = index.read_block_postings_from_terminfo(info, IndexRecordOption::Basic)?;
+            for_each_doc(list, base, |doc| found.push(doc));
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    Ok(PrefixDocs::All(found.into()))
+}
+
+impl PrefixDocs {
+    /// Number of documents in memory.
+    pub fn cached(&self) -> usize {
+        match self {
+            Self::All(docs) => docs.len(),
+            Self::TooMany { .. } => 0,
+        }
+    }
 }

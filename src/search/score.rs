@@ -16,7 +16,7 @@ use tantivy::{DocSet as _, TERMINATED, Term};
 
 use super::columns::IndexView;
 use super::generation::index_error;
-use super::prefix;
+use super::prefix::{self, PrefixDocs};
 use super::{Error, Result};
 
 /// BM25 parameters, with their usual values.
@@ -268,7 +268,7 @@ impl<'a> ScoreEvaluator<'a> {
             }
             ScoreExpr::Word { field, text, weight } => self.word(docs, *field, text, *weight, scores),
             ScoreExpr::Term { field, text, score } => self.term(docs, *field, text, *score, scores),
-            ScoreExpr::Prefix { field, text, score } => self.begun(docs, *field, text, *score, scores),
+            ScoreExpr::Prefix { field, text, score } => self.prefix(docs, *field, text, *score, scores),
             ScoreExpr::Phrase { field, words, score } => self.phrase(docs, *field, words, *score, scores),
             ScoreExpr::All(_)
             | ScoreExpr::Any(_)
@@ -304,7 +304,7 @@ impl<'a> ScoreEvaluator<'a> {
         for ((segment, base), info) in self.view.segments().zip(found.iter()) {
             let Some(info) = info else { continue };
             let lengths = segment.get_fieldnorms_reader(field).map_err(index_error)?;
-            each(postings(segment, field, info)?, base, docs, |doc| {
+            for_each_posting(postings(segment, field, info)?, base, docs, |doc| {
                 scores.raise(doc, by_length[usize::from(lengths.fieldnorm_id(doc - base))]);
             });
         }
@@ -321,13 +321,13 @@ impl<'a> ScoreEvaluator<'a> {
     ) -> Result<()> {
         for ((segment, base), info) in self.view.segments().zip(self.lists(field, text)?.iter()) {
             if let Some(info) = info {
-                each(postings(segment, field, info)?, base, docs, |doc| scores.raise(doc, score));
+                for_each_posting(postings(segment, field, info)?, base, docs, |doc| scores.raise(doc, score));
             }
         }
         Ok(())
     }
 
-    fn begun(
+    fn prefix(
         &self,
         docs: DocRestriction<'_>,
         field: Field,
@@ -335,12 +335,22 @@ impl<'a> ScoreEvaluator<'a> {
         score: f32,
         scores: &mut DocScores,
     ) -> Result<()> {
-        let last = prefix::last_term(&self.view.searcher, field, text).map_err(index_error)?;
+        let key = (field, text.to_owned());
+        let look_up = |key: &(Field, String)| prefix::docs(self.view, key.0, &key.1);
+        let known = self.view.lookups.prefixes.get_or(key, look_up).map_err(index_error)?;
+        let last = match known.as_ref() {
+            PrefixDocs::All(found) => {
+                let is_candidate = |doc: &&u32| docs.is_none_or(|within| within.of[**doc as usize] != 0.0);
+                found.iter().filter(is_candidate).for_each(|doc| scores.raise(*doc, score));
+                return Ok(());
+            }
+            PrefixDocs::TooMany { last } => last,
+        };
         for (segment, base) in self.view.segments() {
             let index = segment.inverted_index(field).map_err(index_error)?;
             let mut terms = prefix::terms(&index, text, last.as_deref()).map_err(index_error)?;
             while terms.advance() {
-                each(postings(segment, field, terms.value())?, base, docs, |doc| scores.raise(doc, score));
+                for_each_posting(postings(segment, field, terms.value())?, base, docs, |doc| scores.raise(doc, score));
             }
         }
         Ok(())
@@ -365,7 +375,7 @@ impl<'a> ScoreEvaluator<'a> {
         for (segment, base) in self.view.segments() {
             let mut found = weight.scorer(segment, 1.0).map_err(index_error)?;
             if let Some(within) = docs {
-                for doc in from(within.docs, base) {
+                for doc in docs_from(within.docs, base) {
                     self.in_time()?;
                     let wanted = doc - base;
                     if wanted >= found.doc() && found.seek(wanted) == wanted {
@@ -442,17 +452,17 @@ fn bm25_by_length(weight: f32, frequency: u32, tokens: u64, docs: u32) -> [f32; 
 }
 
 /// The documents from the number `base` on.
-fn from(docs: &[u32], base: u32) -> &[u32] {
+fn docs_from(docs: &[u32], base: u32) -> &[u32] {
     &docs[docs.partition_point(|doc| *doc < base)..]
 }
 
 /// Calls `with` for the documents of a segment's postings list, by number in the view: for all, or at least for those
 /// in `docs`.
-fn each(mut list: BlockSegmentPostings, base: u32, docs: DocRestriction<'_>, mut with: impl FnMut(u32)) {
+fn for_each_posting(mut list: BlockSegmentPostings, base: u32, docs: DocRestriction<'_>, mut with: impl FnMut(u32)) {
     let length = list.doc_freq() as usize;
     match docs {
         Some(CandidateDocs { docs, .. }) if docs.len() * WORTH_SEEKING < length => {
-            for doc in from(docs, base) {
+            for doc in docs_from(docs, base) {
                 let at = list.seek(doc - base);
                 match list.doc(at) {
                     found if found == doc - base => with(*doc),
@@ -472,7 +482,8 @@ fn each(mut list: BlockSegmentPostings, base: u32, docs: DocRestriction<'_>, mut
     }
 }
 
-fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
+/// Calls `with` for the documents of a segment's postings list, by number in the view.
+pub fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
     while !list.docs().is_empty() {
         list.docs().iter().for_each(|doc| with(base + doc));
         list.advance();
@@ -480,118 +491,4 @@ fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use proptest::prelude::*;
-
-    use super::super::generation::IndexGeneration;
-    use super::super::schema::IndexFields;
-    use super::*;
-    use crate::catalog::SearchDoc;
-
-    /// A document has a word if its number is a multiple of the word's.
-    const WORDS: [(&str, i64); 7] = [("a", 1), ("b", 2), ("c", 3), ("d", 7), ("ab", 50), ("bc", 333), ("cd", 5_000)];
-
-    /// Three segments, each large enough for postings lists of several blocks.
-    fn view() -> std::sync::Arc<IndexView> {
-        let made = IndexGeneration::in_memory().unwrap();
-        for part in 0..3 {
-            let docs: Vec<SearchDoc> = (part * 900..(part + 1) * 900)
-                .map(|id| {
-                    let words: Vec<&str> = WORDS.iter().filter(|(_, of)| id % of == 0).map(|(word, _)| *word).collect();
-                    SearchDoc { image_id: id, title: words.join(" "), ..SearchDoc::default() }
-                })
-                .collect();
-            made.write(&docs, &[]).unwrap();
-            made.commit(part + 1).unwrap();
-        }
-        made.view()
-    }
-
-    fn any_expr() -> impl Strategy<Value = ScoreExpr> {
-        let field = IndexFields::schema().1.title;
-        let word = || prop::sample::select(&WORDS[..]).prop_map(|(word, _)| word.to_owned());
-        let score = || (1..9u8).prop_map(f32::from);
-        let leaf = prop_oneof![
-            (word(), score()).prop_map(move |(text, score)| ScoreExpr::Term { field, text, score }),
-            (word(), score()).prop_map(move |(text, weight)| ScoreExpr::Word { field, text, weight }),
-            (word(), score()).prop_map(move |(text, score)| ScoreExpr::Prefix { field, text, score }),
-            (word(), word(), score()).prop_map(move |(a, b, score)| ScoreExpr::Phrase {
-                field,
-                words: vec![a, b],
-                score
-            }),
-            score().prop_map(ScoreExpr::Everything),
-        ];
-        leaf.prop_recursive(4, 24, 4, |inner| {
-            let boxed = || inner.clone().prop_map(Box::new);
-            let list = || prop::collection::vec(inner.clone(), 0..4);
-            prop_oneof![
-                list().prop_map(ScoreExpr::All),
-                list().prop_map(ScoreExpr::Any),
-                list().prop_map(ScoreExpr::Best),
-                (boxed(), 1..9u8).prop_map(|(expr, more)| ScoreExpr::Plus(expr, f32::from(more))),
-                (boxed(), boxed()).prop_map(|(expr, more)| ScoreExpr::With(expr, more)),
-                (boxed(), list()).prop_map(|(expr, unwanted)| ScoreExpr::Without(expr, unwanted)),
-            ]
-        })
-    }
-
-    type Plain = BTreeMap<u32, f32>;
-
-    fn evaluated(view: &IndexView, expr: &ScoreExpr) -> Plain {
-        let until = Instant::now() + Duration::from_secs(600);
-        ScoreEvaluator::new(view, until).scores(expr).unwrap().iter().collect()
-    }
-
-    /// Reference evaluation: every part of an expression for all documents.
-    fn meant(view: &IndexView, expr: &ScoreExpr) -> Plain {
-        let each = |list: &[ScoreExpr]| list.iter().map(|expr| meant(view, expr)).collect::<Vec<Plain>>();
-        let merged = |list: &[ScoreExpr], with: fn(f32, f32) -> f32| {
-            let mut all = Plain::new();
-            for (doc, score) in each(list).into_iter().flatten() {
-                all.entry(doc).and_modify(|known| *known = with(*known, score)).or_insert(score);
-            }
-            all
-        };
-        let adds = |to: Plain, more: &Plain| -> Plain {
-            to.into_iter().map(|(doc, score)| (doc, score + more.get(&doc).unwrap_or(&0.0))).collect()
-        };
-        match expr {
-            ScoreExpr::Best(list) => merged(list, f32::max),
-            ScoreExpr::Any(list) => merged(list, |a, b| a + b),
-            ScoreExpr::All(list) => {
-                let mut lists = each(list).into_iter();
-                let first = lists.next().unwrap_or_default();
-                lists.fold(first, |mut all, more| {
-                    all.retain(|doc, _| more.contains_key(doc));
-                    adds(all, &more)
-                })
-            }
-            ScoreExpr::Plus(expr, more) => {
-                meant(view, expr).into_iter().map(|(doc, score)| (doc, score + more)).collect()
-            }
-            ScoreExpr::With(expr, more) => adds(meant(view, expr), &meant(view, more)),
-            ScoreExpr::Without(expr, unwanted) => {
-                let unwanted = each(unwanted);
-                let is_wanted = |doc: &u32| !unwanted.iter().any(|list| list.contains_key(doc));
-                meant(view, expr).into_iter().filter(|(doc, _)| is_wanted(doc)).collect()
-            }
-            _ => evaluated(view, expr),
-        }
-    }
-
-    #[test]
-    fn looking_only_where_it_matters_changes_no_score() {
-        let view = view();
-        proptest!(ProptestConfig::with_cases(100), |(expr in any_expr())| {
-            let (found, meant) = (evaluated(&view, &expr), meant(&view, &expr));
-            prop_assert_eq!(found.keys().collect::<Vec<_>>(), meant.keys().collect::<Vec<_>>());
-            for ((doc, found), meant) in found.iter().zip(meant.values()) {
-                prop_assert!((found - meant).abs() <= meant * 1e-4, "{}: {} for {}", doc, found, meant);
-            }
-        });
-    }
-}
+mod tests;

@@ -5,16 +5,20 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
+use tantivy::schema::Field;
 
 use super::compounds::{IndexCompound, WordSequence};
+use super::prefix::PrefixDocs;
 use super::spelling::SpellingCandidate;
 
-/// Maximum number of entries per cache. A query has at most 32 words, a word at most 24 similar ones: a few megabytes.
+/// Maximum number of entries per cache of words. A query has at most 32 words, a word at most 24 similar ones: a few
+/// megabytes.
 const MAX_ANSWERS: usize = 2_000;
+/// Maximum number of documents in all cached prefixes: 8 MB.
+const MAX_PREFIX_DOCS: usize = 2_000_000;
 
 /// The caches for one state of the index.
-#[derive(Default)]
 pub struct WordLookups {
     /// Other readings of a word.
     pub readings: WordCache<String, Vec<Vec<WordSequence>>>,
@@ -22,36 +26,55 @@ pub struct WordLookups {
     pub joined: WordCache<(String, bool), IndexCompound>,
     /// Similarly spelled words, by word and maximum number of mistakes.
     pub near: WordCache<(String, u8), Vec<SpellingCandidate>>,
+    /// Documents with a word that has a prefix, by field and prefix.
+    pub prefixes: WordCache<(Field, String), PrefixDocs>,
 }
 
-/// A cache shared by all searches.
+impl Default for WordLookups {
+    fn default() -> Self {
+        Self {
+            readings: WordCache::new(MAX_ANSWERS, |_| 1),
+            joined: WordCache::new(MAX_ANSWERS, |_| 1),
+            near: WordCache::new(MAX_ANSWERS, |_| 1),
+            // An entry without documents takes as much memory as some hundred documents do.
+            prefixes: WordCache::new(MAX_PREFIX_DOCS, |docs| 100 + docs.cached()),
+        }
+    }
+}
+
+/// A cache shared by all searches. It is emptied when it is full.
 pub struct WordCache<K, V> {
-    answers: Mutex<HashMap<K, Arc<V>>>,
+    answers: Mutex<CachedAnswers<K, V>>,
+    /// Maximum sum of weights.
+    capacity: usize,
+    weigh: fn(&V) -> usize,
+}
+
+struct CachedAnswers<K, V> {
+    by_key: HashMap<K, Arc<V>>,
+    weight: usize,
 }
 
 impl<K: Eq + Hash, V> WordCache<K, V> {
+    fn new(capacity: usize, weigh: fn(&V) -> usize) -> Self {
+        Self { answers: Mutex::new(CachedAnswers { by_key: HashMap::new(), weight: 0 }), capacity, weigh }
+    }
+
     /// The cached value, or that of `look_up`. Errors are not cached.
     pub fn get_or(&self, key: K, look_up: impl FnOnce(&K) -> tantivy::Result<V>) -> tantivy::Result<Arc<V>> {
-        if let Some(known) = self.answers().get(&key) {
+        if let Some(known) = self.answers.lock().by_key.get(&key) {
             return Ok(Arc::clone(known));
         }
         let found = Arc::new(look_up(&key)?);
-        let mut answers = self.answers();
-        if answers.len() >= MAX_ANSWERS {
-            answers.clear();
+        let weight = (self.weigh)(&found);
+        let mut answers = self.answers.lock();
+        if answers.weight + weight > self.capacity {
+            answers.by_key.clear();
+            answers.weight = 0;
         }
-        answers.insert(key, Arc::clone(&found));
+        answers.weight += weight;
+        answers.by_key.insert(key, Arc::clone(&found));
         Ok(found)
-    }
-
-    fn answers(&self) -> MutexGuard<'_, HashMap<K, Arc<V>>> {
-        self.answers.lock()
-    }
-}
-
-impl<K, V> Default for WordCache<K, V> {
-    fn default() -> Self {
-        Self { answers: Mutex::default() }
     }
 }
 
@@ -61,7 +84,7 @@ mod tests {
 
     #[test]
     fn answers_are_looked_up_once_and_do_not_pile_up() {
-        let cache = WordCache::default();
+        let cache = WordCache::new(MAX_ANSWERS, |_| 1);
         let mut looked_up = 0;
         for _ in 0..2 {
             let length = cache.get_or("water".to_owned(), |word| {
@@ -77,6 +100,12 @@ mod tests {
         for number in 0..MAX_ANSWERS + 1 {
             assert_eq!(*cache.get_or(number.to_string(), |_| Ok(number)).unwrap(), number);
         }
-        assert!(cache.answers().len() <= MAX_ANSWERS);
+        assert!(cache.answers.lock().by_key.len() <= MAX_ANSWERS);
+        let by_weight = WordCache::new(100, |text: &String| text.len());
+        for length in [60, 30, 20] {
+            by_weight.get_or(length, |length| Ok("a".repeat(*length))).unwrap();
+        }
+        let kept: Vec<usize> = by_weight.answers.lock().by_key.keys().copied().collect();
+        assert_eq!(kept, [20], "60 and 30 fit, 20 more do not");
     }
 }
