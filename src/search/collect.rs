@@ -1,7 +1,7 @@
 //! Turns matching documents into a page of results: filters, collapses images to jobs, counts facets, sorts.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::columns::{IndexView, OrdinalDictionary};
 use super::facets::{FacetCount, SearchFacet};
@@ -29,28 +29,45 @@ pub struct ScoredDoc {
 /// Facet values to filter by: of each facet that is named, a result must have one of the values.
 pub type FacetFilters = [(SearchFacet, String)];
 
-/// Which sets of facet values pass the filters, by number of the set; `None`: all.
-pub struct FacetSetFilter(Option<Vec<bool>>);
+/// Which sets of facet values pass the filters.
+pub struct FacetSetFilter {
+    /// By number of the set: a bit for each facet whose filter it fails. `None`: no filters.
+    failed: Option<Vec<u16>>,
+    /// Whether facets are to be counted.
+    counts: bool,
+}
 
 impl FacetSetFilter {
-    pub fn new(filters: &FacetFilters, known: &OrdinalDictionary) -> Self {
+    pub fn new(filters: &FacetFilters, counts: bool, known: &OrdinalDictionary) -> Self {
         if filters.is_empty() {
-            return Self(None);
+            return Self { failed: None, counts };
         }
-        let wanted: Vec<(SearchFacet, Option<u32>)> =
-            filters.iter().map(|(facet, value)| (*facet, known.number_of(*facet, &facet_value(value)))).collect();
-        let passes = |set: &[u32]| {
-            let has = |facet| {
-                wanted.iter().filter(|(of, _)| *of == facet).any(|(_, value)| value.is_some_and(|v| set.contains(&v)))
-            };
-            wanted.iter().all(|(facet, _)| has(*facet))
+        let mut wanted: BTreeMap<SearchFacet, Vec<u32>> = BTreeMap::new();
+        for (facet, value) in filters {
+            wanted.entry(*facet).or_default().extend(known.number_of(*facet, &facet_value(value)));
+        }
+        let failed = |set: &[u32]| {
+            let failing = wanted.iter().filter(|(_, values)| !values.iter().any(|value| set.contains(value)));
+            failing.fold(0, |failed, (facet, _)| failed | 1 << *facet as u16)
         };
-        Self(Some(known.sets.iter().map(|set| passes(set)).collect()))
+        Self { failed: Some(known.sets.iter().map(|set| failed(set)).collect()), counts }
     }
 
-    fn has(&self, set: impl FnOnce() -> u32) -> bool {
-        self.0.as_ref().is_none_or(|passing| passing[set() as usize])
+    fn failed(&self, set: impl FnOnce() -> u32) -> u16 {
+        self.failed.as_ref().map_or(0, |failed| failed[set() as usize])
     }
+}
+
+/// The documents that match a query, filtered.
+#[derive(Default)]
+pub struct GatheredDocs {
+    /// Those that pass all filters.
+    pub images: Vec<ScoredDoc>,
+    /// Those that fail the filter of one facet only, with that facet: with another value chosen they would pass. Empty
+    /// if facets are not counted.
+    near: Vec<(SearchFacet, ScoredDoc)>,
+    /// Number of matching documents before filters.
+    pub matching: u64,
 }
 
 /// Rounds half up. Uses a cast, because `f32::round` is a function call on most targets and this runs for every match.
@@ -58,23 +75,30 @@ fn round_score(score: f32) -> f32 {
     (score * STEPS + 0.5) as u32 as f32 / STEPS
 }
 
-/// The matching documents that pass the filters, and the number of all matching documents.
-pub fn gather(view: &IndexView, scores: &DocScores, passing: &FacetSetFilter) -> (Vec<ScoredDoc>, u64) {
-    let (mut found, mut matching) = (Vec::with_capacity(scores.count()), 0);
+/// Filters the matching documents, and weighs their scores.
+pub fn gather(view: &IndexView, scores: &DocScores, filter: &FacetSetFilter) -> GatheredDocs {
+    let mut found = GatheredDocs { images: Vec::with_capacity(scores.count()), ..GatheredDocs::default() };
     let alive: Vec<_> = view.searcher.segment_readers().iter().map(|segment| segment.alive_bitset()).collect();
     for (doc, score) in scores.iter() {
         let (segment, at) = view.place(doc);
         if alive[segment].is_some_and(|alive| alive.is_deleted(at as u32)) {
             continue;
         }
-        matching += 1;
+        found.matching += 1;
         let columns = &view.columns[segment];
-        if passing.has(|| columns.set[at]) {
+        let scored = || {
             let score = round_score(weighed(score, view.standing[doc as usize]));
-            found.push(ScoredDoc { score, doc, job: columns.job[at] });
+            ScoredDoc { score, doc, job: columns.job[at] }
+        };
+        match filter.failed(|| columns.set[at]) {
+            0 => found.images.push(scored()),
+            failed if filter.counts && failed.is_power_of_two() => {
+                found.near.push((SearchFacet::ALL[failed.trailing_zeros() as usize], scored()));
+            }
+            _ => {}
         }
     }
-    (found, matching)
+    found
 }
 
 /// Sorts, collapses, pages and counts candidates.
@@ -209,8 +233,21 @@ impl ResultSorter<'_> {
         (hits, more)
     }
 
-    /// Number of results with each facet value: images, or jobs of which a matching image has the value.
-    pub fn counts(&self, found: &[ScoredDoc]) -> Vec<(SearchFacet, Vec<FacetCount>)> {
+    /// Number of results with each facet value: images, or jobs of which a matching image has the value. The values of
+    /// a facet are counted without the filter of that facet: a count says how many results the value alone would give.
+    pub fn counts(&self, found: &GatheredDocs) -> Vec<(SearchFacet, Vec<FacetCount>)> {
+        let mut counts = self.counts_of(&found.images);
+        for facet in SearchFacet::ALL {
+            let mut near = found.near.iter().filter(|(of, _)| *of == facet).map(|(_, hit)| *hit).peekable();
+            if near.peek().is_some() {
+                let widened: Vec<ScoredDoc> = found.images.iter().copied().chain(near).collect();
+                counts[facet as usize] = self.counts_of(&widened).swap_remove(facet as usize);
+            }
+        }
+        counts
+    }
+
+    fn counts_of(&self, found: &[ScoredDoc]) -> Vec<(SearchFacet, Vec<FacetCount>)> {
         let mut sets = vec![0u64; self.known.sets.len()];
         let mut values = vec![0u64; self.known.values.len()];
         match self.kind {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tantivy::Term;
 use tantivy::schema::Field;
 
-use super::collect::{FacetSetFilter, ResultSorter, ScoredDoc, gather};
+use super::collect::{FacetSetFilter, GatheredDocs, ResultSorter, gather};
 use super::columns::IndexView;
 use super::compounds::CompoundWords;
 use super::generation::{IndexGeneration, index_error};
@@ -37,15 +37,16 @@ pub fn find(serving: &IndexGeneration, synonyms: &SynonymTable, request: &Search
         view: &view,
         fields: &serving.fields,
         synonyms,
-        passing: FacetSetFilter::new(&request.filters, &known),
+        filter: FacetSetFilter::new(&request.filters, request.count, &known),
         until: Instant::now() + LONGEST,
     };
-    let SearchMatches { mut images, spellings, compounds } = match &query {
+    let SearchMatches { found, spellings, compounds } = match &query {
         Some(query) => search.text(query)?,
-        None => SearchMatches { images: search.gather(&ScoreExpr::Everything(1.0))?.0, ..SearchMatches::default() },
+        None => SearchMatches { found: search.gather(&ScoreExpr::Everything(1.0))?, ..SearchMatches::default() },
     };
     let sorting = ResultSorter { view: &view, known: &known, kind: request.kind, order: request.order };
-    let facets = if request.count { sorting.counts(&images) } else { Vec::new() };
+    let facets = if request.count { sorting.counts(&found) } else { Vec::new() };
+    let mut images = found.images;
     // A number in the query may name an old version, so latest images are not put first.
     let names_a_version = request.text.as_ref().is_some_and(|text| text.contains(char::is_numeric));
     let results = match request.kind {
@@ -82,23 +83,23 @@ struct SearchExecution<'a> {
     view: &'a IndexView,
     fields: &'a IndexFields,
     synonyms: &'a SynonymTable,
-    passing: FacetSetFilter,
+    filter: FacetSetFilter,
     until: Instant,
 }
 
 /// The images that match, and the other spellings that matched as well.
 #[derive(Default)]
 struct SearchMatches {
-    images: Vec<ScoredDoc>,
+    found: GatheredDocs,
     spellings: SpellingsByWord,
     compounds: CompoundWords,
 }
 
 impl SearchExecution<'_> {
-    fn gather(&self, expr: &ScoreExpr) -> Result<(Vec<ScoredDoc>, u64)> {
+    fn gather(&self, expr: &ScoreExpr) -> Result<GatheredDocs> {
         let mut evaluation = ScoreEvaluator::new(self.view, self.until);
         let scores = evaluation.scores(expr)?;
-        let gathered = gather(self.view, &scores, &self.passing);
+        let gathered = gather(self.view, &scores, &self.filter);
         evaluation.recycle(scores);
         Ok(gathered)
     }
@@ -110,28 +111,28 @@ impl SearchExecution<'_> {
     fn text(&self, query: &ParsedQuery) -> Result<SearchMatches> {
         let mut spellings = SpellingsByWord::new();
         let mut compounds = CompoundWords::of(self.view, self.fields, query).map_err(index_error)?;
-        let (mut images, mut matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
+        let mut found = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
         for (tolerance, enough) in [(TypoTolerance::Usual, ENOUGH), (TypoTolerance::ShortWords, 1)] {
-            if matching >= enough {
+            if found.matching >= enough {
                 break;
             }
             spellings = spelling::near(self.view, self.fields, query, tolerance).map_err(index_error)?;
             if !spellings.is_empty() {
-                (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
+                found = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }
-        if matching < ENOUGH {
+        if found.matching < ENOUGH {
             let joined = spelling::near_joined(self.view, self.fields, query).map_err(index_error)?;
             if !joined.is_empty() {
                 compounds.add_spellings(query, &joined, self.fields);
-                (images, matching) = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
+                found = self.gather(&self.ranking(&spellings, &compounds).all_words(query))?;
             }
         }
-        if matching == 0 {
+        if found.matching == 0 {
             compounds.allow_single_pairs();
-            images = self.gather(&self.ranking(&spellings, &compounds).any_word(query))?.0;
+            found = self.gather(&self.ranking(&spellings, &compounds).any_word(query))?;
         }
-        Ok(SearchMatches { images, spellings, compounds })
+        Ok(SearchMatches { found, spellings, compounds })
     }
 
     fn did_you_mean(&self, query: &ParsedQuery, spellings: &SpellingsByWord) -> Option<String> {

@@ -150,6 +150,25 @@ async fn facets_count_and_narrow() {
 }
 
 #[tokio::test]
+async fn a_facet_is_counted_without_its_own_filter() {
+    let silo = filled().await;
+    let facets = |query: &'static str| {
+        let silo = &silo;
+        async move { found(silo, &format!("{query}&facets=true")).await["facets"].clone() }
+    };
+    let all = facets("q=seed").await;
+    let snow = facets("q=seed&facet.tag=snow").await;
+    assert_eq!(snow["tag"], all["tag"], "another tag can be chosen as well");
+    assert_eq!(snow["organization"], json!([{ "value": "Polar Works", "count": 1 }]), "of jobs with the tag");
+    let both = facets("q=seed&facet.tag=snow&facet.gpu=true").await;
+    assert_eq!(both["tag"], facets("q=seed&facet.gpu=true").await["tag"], "each without its own filter only");
+    assert_eq!(both["gpu"], facets("q=seed&facet.tag=snow").await["gpu"]);
+    assert_eq!(both["valid"], json!([]), "no job has both");
+    let images = facets("q=seed&kind=image&facet.tag=snow").await;
+    assert_eq!(images["tag"], facets("q=seed&kind=image").await["tag"]);
+}
+
+#[tokio::test]
 async fn results_have_the_order_that_is_asked_for_on_all_pages() {
     let silo = filled().await;
     assert_eq!(names(&silo, "q=seed&sort=name").await, [ICE, RIVER, SNOW]);
