@@ -11,7 +11,6 @@ mod error;
 mod events;
 mod hooks;
 mod index;
-mod job_summary_cache;
 mod keys;
 mod metrics;
 mod names;
@@ -19,6 +18,7 @@ mod ready;
 mod registries;
 pub mod remote_images;
 mod remote_labels;
+mod row_cache;
 mod runs;
 mod scans;
 mod search;
@@ -108,7 +108,7 @@ struct AppState {
     searches: tokio::sync::Semaphore,
     /// The same for validating manifests that clients send: each takes several times the memory of its text.
     judgements: tokio::sync::Semaphore,
-    summaries: job_summary_cache::JobSummaryCache,
+    search_rows: row_cache::SearchRowCache,
     write_probe: ready::WriteProbe,
     /// Scans that an error ended and that are still to be released; true if the error was the database's.
     interrupted: Mutex<Vec<(ClaimedScan, bool)>>,

@@ -1,21 +1,23 @@
 //! Searches of jobs and images, suggestions, and cursors.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 
 use super::{App, Error, JobDetail, Result};
 use crate::catalog::{
-    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobId, JobSummary, JobVersionId, ManifestFacts, OriginId,
-    RegistryId, SearchDoc,
+    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobId, JobSize, JobSummary, JobVersionId, ManifestFacts,
+    OriginId, RegistryId, SearchDoc,
 };
 use crate::search::{
     self, FacetCount, IndexedImage, SearchCursor, SearchCursorValue, SearchFacet, SearchHit, SearchKind, SearchOrder,
     SearchRequest, SearchResponse, TextHighlight, complete,
 };
 use crate::seed::manifest;
+use crate::seed::outline::JobOutline;
 use crate::store;
 
 /// Options of a search.
@@ -31,6 +33,8 @@ pub struct SearchOptions {
     pub count: bool,
     /// Whether to return highlights.
     pub highlight: bool,
+    /// Whether to return what each result takes, gives and needs.
+    pub details: bool,
 }
 
 impl SearchOptions {
@@ -42,6 +46,7 @@ impl SearchOptions {
         filters: Vec::new(),
         count: false,
         highlight: false,
+        details: false,
     };
 }
 
@@ -53,8 +58,21 @@ pub struct SearchMatch<T> {
     pub score: f32,
     /// Highlighted fields; empty unless requested.
     pub highlights: Vec<TextHighlight>,
+    /// Only if requested.
+    pub details: Option<MatchDetails>,
     /// For a job: the matching image, if none of the images that represent the job matches.
     pub matched: Option<CatalogueImage>,
+}
+
+/// What a result takes, gives and needs.
+#[derive(Debug)]
+pub struct MatchDetails {
+    /// Of the image that represents the job, or of the image itself.
+    pub outline: JobOutline,
+    /// When the tag of that image appeared or last moved.
+    pub changed_at: DateTime<Utc>,
+    /// Of its job.
+    pub size: JobSize,
 }
 
 /// A page of results, best first.
@@ -90,7 +108,7 @@ impl App {
             Err(Error::StoreAway(_)) => self.job_outlines(&found)?,
             jobs => jobs?,
         };
-        let highlights = empty_if_store_away(self.job_highlights(&found).await)?;
+        let highlights = empty_if_store_away(self.match_highlights(&found).await)?;
         let secondary: Vec<(i64, ImageId)> =
             found.hits.iter().filter(|hit| hit.is_secondary).map(|hit| (hit.id, ImageId(hit.image_id))).collect();
         let mut ranked = ranked(found, jobs, highlights, |summary| summary.job.id.0);
@@ -100,6 +118,9 @@ impl App {
             let mut by_job: HashMap<i64, CatalogueImage> =
                 images.into_iter().map(|image| (image.job_id.0, image)).collect();
             ranked.items.iter_mut().for_each(|found| found.matched = by_job.remove(&found.item.job.id.0));
+        }
+        if page.details {
+            self.add_details(&mut ranked.items, |summary| (summary.image_id, summary.job.id)).await?;
         }
         Ok(ranked)
     }
@@ -118,9 +139,29 @@ impl App {
             Err(store::Error::Away(_)) => self.image_outlines(&found)?,
             images => images?,
         };
-        let highlights =
-            if found.marks.is_empty() { HighlightsByImage::new() } else { highlights(&found, images.clone()).await? };
-        Ok(ranked(found, images, highlights, |image| image.id.0))
+        let highlights = empty_if_store_away(self.match_highlights(&found).await)?;
+        let mut ranked = ranked(found, images, highlights, |image| image.id.0);
+        if page.details {
+            self.add_details(&mut ranked.items, |image| (image.id, image.job_id)).await?;
+        }
+        Ok(ranked)
+    }
+
+    /// Adds the details of each result, by its image and job. While the database is unreachable, there are none.
+    async fn add_details<T>(&self, items: &mut [SearchMatch<T>], ids: impl Fn(&T) -> (ImageId, JobId)) -> Result<()> {
+        let (image_ids, job_ids): (Vec<ImageId>, Vec<JobId>) = items.iter().map(|found| ids(&found.item)).unzip();
+        let images = self.0.store.image_list_by_ids(&image_ids).await.map_err(Error::from);
+        let sizes = self.0.store.job_sizes(&job_ids).await.map_err(Error::from);
+        let (images, sizes) = (empty_if_store_away(images)?, empty_if_store_away(sizes)?);
+        let sizes: HashMap<JobId, JobSize> = sizes.into_iter().map(|size| (size.job_id, size)).collect();
+        let details = |image: CatalogueImage| {
+            let size = *sizes.get(&image.job_id)?;
+            let outline = JobOutline::of(&image.facts.manifest);
+            Some((image.id, MatchDetails { outline, changed_at: image.changed_at, size }))
+        };
+        let mut details: HashMap<ImageId, MatchDetails> = images.into_iter().filter_map(details).collect();
+        items.iter_mut().for_each(|found| found.details = details.remove(&ids(&found.item).0));
+        Ok(())
     }
 
     /// Suggestions for a query that is being typed: matching jobs, and completions of its last word.
@@ -176,7 +217,7 @@ impl App {
     fn job_outlines(&self, found: &SearchResponse) -> Result<Vec<JobSummary>> {
         let images: Vec<i64> = found.hits.iter().map(|hit| hit.image_id).collect();
         let mut outlines = self.0.index.outlines(&images)?;
-        let mut kept = self.0.summaries.last(&ids(found, JobId));
+        let mut kept = self.last_job_summaries(&ids(found, JobId));
         let summary = |hit: &SearchHit| {
             kept.remove(&JobId(hit.id)).or_else(|| Some(outline(hit, outlines.remove(&hit.image_id)?)))
         };
@@ -263,20 +304,20 @@ fn empty_if_store_away<T: Default>(outcome: Result<T>) -> Result<T> {
 type HighlightsByImage = HashMap<i64, Vec<TextHighlight>>;
 
 impl App {
-    /// Highlights of the images that stand for jobs.
-    async fn job_highlights(&self, found: &SearchResponse) -> Result<HighlightsByImage> {
+    /// Highlights of the images that matched.
+    async fn match_highlights(&self, found: &SearchResponse) -> Result<HighlightsByImage> {
         if found.marks.is_empty() {
             return Ok(HighlightsByImage::new());
         }
         let ids: Vec<ImageId> = found.hits.iter().map(|hit| ImageId(hit.image_id)).collect();
-        highlights(found, self.0.store.image_list_by_ids(&ids).await?).await
+        highlights(found, self.search_docs(&ids).await?).await
     }
 }
 
-async fn highlights(found: &SearchResponse, images: Vec<CatalogueImage>) -> Result<HighlightsByImage> {
+async fn highlights(found: &SearchResponse, docs: Vec<Arc<SearchDoc>>) -> Result<HighlightsByImage> {
     let marks = found.marks.clone();
-    // Manifests may be long.
-    let of = move || images.iter().map(|image| (image.id.0, marks.of(&search_doc(image)))).collect();
+    // Texts may be long.
+    let of = move || docs.iter().map(|doc| (doc.image_id, marks.of(doc))).collect();
     Ok(tokio::task::spawn_blocking(of).await?)
 }
 
@@ -292,7 +333,7 @@ fn ranked<T>(
     for hit in &found.hits {
         if let Some(item) = rows.next_if(|row| id(row) == hit.id) {
             let highlights = highlights.remove(&hit.image_id).unwrap_or_default();
-            items.push(SearchMatch { item, score: hit.score, highlights, matched: None });
+            items.push(SearchMatch { item, score: hit.score, highlights, details: None, matched: None });
         }
     }
     let SearchResponse { total, next, facets, did_you_mean, .. } = found;

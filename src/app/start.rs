@@ -170,7 +170,7 @@ impl App {
             index_build: tokio::sync::Mutex::default(),
             searches: tokio::sync::Semaphore::new(cores),
             judgements: tokio::sync::Semaphore::new(cores),
-            summaries: super::job_summary_cache::JobSummaryCache::default(),
+            search_rows: super::row_cache::SearchRowCache::default(),
             write_probe: super::ready::WriteProbe::default(),
             interrupted: tokio::sync::Mutex::default(),
             described: parking_lot::Mutex::default(),

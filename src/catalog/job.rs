@@ -36,6 +36,16 @@ pub struct JobSummary {
     pub group_count: u64,
 }
 
+/// How much the catalogue has of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobSize {
+    pub job_id: JobId,
+    /// Number of job versions.
+    pub versions: u64,
+    /// Number of images of all versions, in all registries.
+    pub images: u64,
+}
+
 /// One version of a job's algorithm: all images with the same `job.name` and `job.jobVersion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobVersion {

@@ -22,7 +22,7 @@ pub use image::{
     CatalogueImage, ContentOutcome, ContentProblem, ContentSummary, ContentTrust, DigestContent, KnownConfig,
     ManifestFacts, PastDigest, RevalidatedContent, SearchDoc, StaleContent, split_repository,
 };
-pub use job::{CatalogueJob, JobSummary, JobVersion, JobVersionSummary};
+pub use job::{CatalogueJob, JobSize, JobSummary, JobVersion, JobVersionSummary};
 pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};
 pub use origin::{
     ImageOrigin, JobGroup, JobOrigin, KnownOrigin, MaintainerContact, OriginPlace, maintainer_key, place_origins,

@@ -5,10 +5,10 @@ use serde_json::{Map, Number, Value};
 use super::schema::{FieldDefault, FieldSchema, FieldShape, MANIFEST, ObjectSchema};
 
 /// Maximum length of an identifier or name, in characters; longer ones are truncated. The other limits are alike.
-const NAME_CHARS: usize = 255;
+pub(super) const NAME_CHARS: usize = 255;
 const TITLE_CHARS: usize = 1_000;
 const DESCRIPTION_CHARS: usize = 20_000;
-const TAG_CHARS: usize = 100;
+pub(super) const TAG_CHARS: usize = 100;
 /// Maximum number of list entries.
 const LIST_ITEMS: usize = 100;
 
@@ -24,7 +24,7 @@ pub fn with_defaults(manifest: &str) -> Value {
     fill(&MANIFEST, document)
 }
 
-fn parse(manifest: &str) -> Value {
+pub(super) fn parse(manifest: &str) -> Value {
     serde_json::from_str(manifest).unwrap_or_default()
 }
 
@@ -158,15 +158,15 @@ fn side(side: &Value) -> IoEssentials {
     IoEssentials { names: texts(items().map(|item| &item["name"]), NAME_CHARS), media_types }
 }
 
-fn items_of(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn items_of(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-fn texts<'a>(values: impl Iterator<Item = &'a Value>, chars: usize) -> Vec<String> {
+pub(super) fn texts<'a>(values: impl Iterator<Item = &'a Value>, chars: usize) -> Vec<String> {
     values.map(|value| text(value, chars)).filter(|text| !text.is_empty()).take(LIST_ITEMS).collect()
 }
 
-fn text(value: &Value, chars: usize) -> String {
+pub(super) fn text(value: &Value, chars: usize) -> String {
     let clean = |c: char| if c.is_control() && !matches!(c, '\n' | '\t') { ' ' } else { c };
     value.as_str().unwrap_or_default().chars().take(chars).map(clean).collect()
 }

@@ -12,6 +12,7 @@ pub mod label;
 pub mod manifest;
 pub mod metadata;
 pub mod model;
+pub mod outline;
 mod problem;
 pub mod resources;
 mod schema;

@@ -7,7 +7,7 @@ use super::db::{BulkStatement, DatabaseHandle, select, sql};
 use super::images::{ImageRow, image_select};
 use super::{JobVersionWithImages, Result, Store};
 use crate::catalog::{
-    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobGroup, JobId, JobOrigin, JobSummary, JobVersion,
+    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobGroup, JobId, JobOrigin, JobSize, JobSummary, JobVersion,
     JobVersionId, JobVersionSummary, MaintainerContact, OriginId,
 };
 use crate::seed::version;
@@ -117,6 +117,12 @@ pub(super) const SUMMARIES: &str = "SELECT j.id, j.name, j.latest_job_version, j
 /// The most groups of each job in a list of jobs.
 const LISTED_GROUPS: u32 = 5;
 
+row!(JobSize { job_id = "id", versions, images });
+
+const SIZES: &str = "SELECT j.id, (SELECT COUNT(*) FROM job_versions v WHERE v.job_id = j.id) AS versions,
+        (SELECT COUNT(*) FROM images i JOIN job_versions v ON v.id = i.job_version_id WHERE v.job_id = j.id) AS images
+    FROM jobs j";
+
 const VERSIONS: &str = "SELECT v.id, v.job_id, j.name AS job_name, v.job_version
     FROM job_versions v JOIN jobs j ON j.id = v.job_id";
 
@@ -145,6 +151,11 @@ impl Store {
         let rows = self.with_groups(rows).await?;
         let mut found: HashMap<JobId, JobSummary> = rows.into_iter().map(|row| (row.job.id, row)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// Number of versions and of images of each of these jobs, unordered.
+    pub async fn job_sizes(&self, ids: &[JobId]) -> Result<Vec<JobSize>> {
+        select(SIZES, Some(("j.id", ids.iter().copied()))).all(&self.db).await
     }
 
     /// Adds the groups to jobs that have several.

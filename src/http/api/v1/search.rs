@@ -215,7 +215,7 @@ pub(super) async fn search(
 }
 
 fn view<T>(ranked: SearchPage<T>, page: &SearchOptions, one: impl Fn(T) -> ResultView) -> SearchView {
-    let items = ranked.items.into_iter().map(|SearchMatch { item, score, highlights, matched }| {
+    let items = ranked.items.into_iter().map(|SearchMatch { item, score, highlights, matched, .. }| {
         let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightView::from).collect());
         ResultView { score, highlights, matched: matched.map(MatchedView::from), ..one(item) }
     });
