@@ -2,21 +2,11 @@
 
 use super::{App, Error, Result};
 use crate::config::ServiceSettings;
-use crate::engine::docker::{DockerClient, EngineChoice};
-use crate::engine::held_paths::may_mount;
-use crate::engine::runtime::{self, ContainerRuntime as _, EngineFacts};
+use crate::engine::docker::{ContainerEngine, EngineChoice};
+use crate::engine::runtime::{self, ContainerRuntime as _};
 
 /// Name of the folder in which it is tried whether mounting is permitted.
 pub(super) const PROBE: &str = "probe";
-
-/// Handle of the engine, and what it reports about itself.
-#[derive(Clone, Debug)]
-pub(super) struct ContainerEngine {
-    pub docker: DockerClient,
-    pub engine: EngineFacts,
-    /// Whether runs can be given host folders through mounts that SILO makes: see [`crate::engine::held_paths`].
-    pub holds: bool,
-}
 
 /// Which engine a configuration names: its options go before the variables of Docker and Podman.
 pub(super) fn engine_choice(settings: &ServiceSettings) -> EngineChoice {
@@ -48,11 +38,8 @@ impl App {
         if let Some(machine) = &*kept {
             return Ok(machine.clone());
         }
-        let docker = engine_choice(self.settings()).open().await?;
-        let place = self.held_folder().join(PROBE);
-        let may_mount = tokio::task::spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
-        let holds = may_mount && docker.shares_our_mount_namespace().await;
-        let machine = ContainerEngine { engine: docker.engine().await?, docker, holds };
+        let machine = ContainerEngine::of(engine_choice(self.settings()).open().await?).await?;
+        let machine = machine.probe_held_paths(self.held_folder().join(PROBE)).await;
         *kept = Some(machine.clone());
         Ok(machine)
     }
@@ -65,7 +52,7 @@ impl App {
         let in_words = |why: runtime::Error| Error::Unavailable(format!("Jobs cannot be run here: {why}"));
         let machine = self.machine().await.map_err(in_words)?;
         match machine.docker.engine().await {
-            Ok(engine) => Ok(ContainerEngine { engine, ..machine }),
+            Ok(facts) => Ok(ContainerEngine { facts, ..machine }),
             Err(_) => {
                 self.engine_forget().await;
                 self.machine().await.map_err(in_words)

@@ -99,7 +99,7 @@ struct AppState {
     /// Serialises the preparation of batches, because each takes memory for all of its rows.
     batches: Mutex<()>,
     /// The container engine, once opened.
-    machine: Mutex<Option<container_engine::ContainerEngine>>,
+    machine: Mutex<Option<crate::engine::docker::ContainerEngine>>,
     /// Serialises updates of the index.
     index_sync: Mutex<()>,
     /// Serialises builds of the index.

@@ -113,7 +113,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     }
     let all = request(&options.job, &subject.image, RunPaths::new(root.clone()), subject.machine.as_ref());
     if !all.problems.is_empty() {
-        return refused(&options.job, ("batch", &subject.manifest), &all.problems);
+        return refused(&options.job, "batch", &subject.manifest, &all.problems);
     }
     let all = all.request;
     let rows = match read(&options.source, &subject, &all) {
@@ -255,7 +255,7 @@ impl LocalBatch<'_> {
             bar: bar(left.len(), self.options.job.quiet),
         };
         let ran = work.all(&left).await;
-        work.owner.settle(&machine.docker).await;
+        work.owner.settle(&machine.engine.docker).await;
         lines.extend(ran?);
         let exit = lines.iter().map(|line| line.exit).max().unwrap_or(ExitStatus::Done);
         let exit = if stop.is_cancelled() { ExitStatus::Interrupted } else { exit };

@@ -11,7 +11,7 @@ use clap::Args;
 use super::args::manifest_file::shown;
 use super::args::run as job;
 use super::args::run::{JobPlanOutcome, request};
-use super::args::subject::{LocalJob, exit, show};
+use super::args::subject::{LocalJob, LocalRun, exit, show};
 use super::output::live::{StopSignals, stop_on_signal, watch};
 use super::output::render::{json_line, tame};
 use super::{ExitStatus, print, program_name};
@@ -78,14 +78,15 @@ async fn once(options: &Options, subject: &LocalJob, wished: &Path, stop: &StopS
     let asked = request(&options.job, image, folder(&output)?, Some(machine));
     let plan = match asked.plan(manifest) {
         Ok(plan) => plan,
-        Err(problems) => return refused(&options.job, ("run", manifest), &problems),
+        Err(problems) => return refused(&options.job, "run", manifest, &problems),
     };
     let request = &asked.request;
     let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     let (tell, watching) = watch(image.as_str(), show(&options.job));
-    let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
+    let planned = LocalRun { id: owner.id(), owner: &owner, manifest, request, plan };
+    let record = machine.run(planned, tell, stop).await;
     watching.await?;
-    owner.settle(&machine.docker).await;
+    owner.settle(&machine.engine.docker).await;
     let record = record?;
     if options.job.json {
         print(json_line(&record)?)?;
@@ -101,15 +102,16 @@ fn dry_run(options: &Options, subject: &LocalJob) -> anyhow::Result<ExitStatus> 
     let output = folder(&fresh(&wished, &Clock::system()))?;
     let asked = request(&options.job, image, output, subject.machine.as_ref());
     match asked.plan(manifest) {
-        Ok(plan) => planned(&options.job, (manifest, &asked.request), &plan),
-        Err(problems) => refused(&options.job, ("run", manifest), &problems),
+        Ok(plan) => planned(&options.job, manifest, &asked.request, &plan),
+        Err(problems) => refused(&options.job, "run", manifest, &problems),
     }
 }
 
 /// Prints the plan as a shell script that prepares what the container needs, and runs it; or as JSON.
 pub(super) fn planned(
     options: &job::Options,
-    (manifest, request): (&SeedManifest, &RunRequest),
+    manifest: &SeedManifest,
+    request: &RunRequest,
     plan: &RunPlan,
 ) -> anyhow::Result<ExitStatus> {
     if options.json {
@@ -131,7 +133,8 @@ pub(super) fn planned(
 /// Prints the problems of a request, and the expected arguments.
 pub(super) fn refused(
     options: &job::Options,
-    (verb, manifest): (&str, &SeedManifest),
+    verb: &str,
+    manifest: &SeedManifest,
     problems: &[PlanProblem],
 ) -> anyhow::Result<ExitStatus> {
     if options.json {

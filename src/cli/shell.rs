@@ -75,12 +75,12 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     let (manifest, left_out) = as_given(&subject.manifest, &asked.request);
     let mut plan = match asked.plan(&manifest) {
         Ok(plan) => plan,
-        Err(problems) => return refused(&options.job, ("shell", &subject.manifest), &problems),
+        Err(problems) => return refused(&options.job, "shell", &subject.manifest, &problems),
     };
     let arguments = plan.arguments();
     open_in(&mut plan.container, &options.program, stdin().is_terminal() && stdout().is_terminal());
     let Some(machine) = subject.machine.as_ref().filter(|_| !options.job.dry_run) else {
-        return planned(&options.job, (&manifest, &asked.request), &plan);
+        return planned(&options.job, &manifest, &asked.request, &plan);
     };
     for warning in &plan.warnings {
         stderrln!("warning: {}", tame(warning));
@@ -148,7 +148,7 @@ async fn speak(
 ) -> anyhow::Result<ExitStatus> {
     let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     owner.mark(&mut container.labels);
-    let spoken = match ContainerSession::open(&machine.docker, &container).await {
+    let spoken = match ContainerSession::open(&machine.engine.docker, &container).await {
         Ok(session) => pass_on(session, &container, stop).await,
         Err(why) => Err(why.into()),
     };
@@ -160,7 +160,7 @@ async fn speak(
         ),
         _ => why,
     });
-    owner.settle(&machine.docker).await;
+    owner.settle(&machine.engine.docker).await;
     spoken
 }
 
@@ -180,7 +180,7 @@ async fn pass_on(
     }
     terminal::feed(session.input.take().context("nobody has taken it")?);
     let (tell, watching) = watch(container.image.as_str(), JobOutputMode::Both);
-    let outcome = told(&mut session, (&tell, &mut sizes), is_terminal, stop).await;
+    let outcome = told(&mut session, &tell, &mut sizes, is_terminal, stop).await;
     drop(tell);
     watching.await?;
     let ended = match outcome {
@@ -204,7 +204,8 @@ async fn pass_on(
 /// Forwards the session's output until it ends. Returns whether it was stopped before.
 async fn told(
     session: &mut ContainerSession,
-    (tell, sizes): (&mpsc::Sender<AttemptEvent>, &mut mpsc::Receiver<(u16, u16)>),
+    tell: &mpsc::Sender<AttemptEvent>,
+    sizes: &mut mpsc::Receiver<(u16, u16)>,
     is_terminal: bool,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {

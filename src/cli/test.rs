@@ -19,7 +19,7 @@ use self::report::{CaseOutcome, CaseResult};
 use super::args::manifest_file::shown;
 use super::args::run as job;
 use super::args::run::{request, usage};
-use super::args::subject::{EngineWithImage, LocalJob};
+use super::args::subject::{EngineWithImage, LocalJob, LocalRun};
 use super::output::live::{JobOutputMode, StopSignals, stop_on_signal, watch};
 use super::output::render::{json_line, tame};
 use super::run::planned as tell_planned;
@@ -152,7 +152,7 @@ async fn one(
         Err(problems) => return Ok(CaseResult::new(case, CaseOutcome::NotRun, problems)),
     };
     let machine = subject.machine.as_ref().context("only a plan needs no engine")?;
-    let record = run_one(options, case, (machine, &subject.manifest), (&request, plan), stop).await?;
+    let record = run_one(options, case, machine, &subject.manifest, &request, plan, stop).await?;
     let mut ended = judge(options, case, &record, &request.folder.output)?;
     ended.seconds = (record.updated - record.created).as_seconds_f64();
     Ok(ended)
@@ -171,7 +171,7 @@ fn dry_run(options: &Options, subject: &LocalJob, cases: &[TestCase], root: &Pat
             Err(problems) if options.job.json => told.push(report::PlannedCase::new(case, None, &problems)),
             Ok((request, plan)) => {
                 print(format_args!("# {}\n", tame(&case.name)))?;
-                tell_planned(&options.job, (&subject.manifest, &request), &plan)?;
+                tell_planned(&options.job, &subject.manifest, &request, &plan)?;
             }
             Err(problems) => {
                 stderrln!("{}: the case {} cannot be run:", program_name::name(), tame(&case.name));
@@ -233,16 +233,19 @@ fn given_to(manifest: &SeedManifest, input: &str, loose: &InputSource) -> Vec<(S
 async fn run_one(
     options: &Options,
     case: &TestCase,
-    (machine, manifest): (&EngineWithImage, &SeedManifest),
-    (request, plan): (&RunRequest, RunPlan),
+    machine: &EngineWithImage,
+    manifest: &SeedManifest,
+    request: &RunRequest,
+    plan: RunPlan,
     stop: &StopSignals,
 ) -> anyhow::Result<RunRecord> {
     let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
     let show = if options.job.quiet { JobOutputMode::Nothing } else { JobOutputMode::Progress };
     let (tell, watching) = watch(&format!("case {}", case.name), show);
-    let record = machine.run((owner.id(), &owner), manifest, (request, plan), tell, stop).await;
+    let planned = LocalRun { id: owner.id(), owner: &owner, manifest, request, plan };
+    let record = machine.run(planned, tell, stop).await;
     watching.await?;
-    owner.settle(&machine.docker).await;
+    owner.settle(&machine.engine.docker).await;
     record
 }
 

@@ -11,8 +11,8 @@ use super::halt::HaltSignal;
 use super::held_paths::link_or_copy;
 use super::plan::container::{BindMount, ContainerSpec};
 use super::plan::{PlannedFile, PlannedInput, RunPlan};
+use super::run::attempt_error::{Error, written};
 use super::run::folder::{RunPaths, set_mode};
-use super::run::supervisor::{Error, written};
 
 /// Folder of the copies, below the run's folder.
 const COPIES: &str = "readable";
@@ -74,7 +74,8 @@ impl MadeAccess {
 /// The user cannot write to the output directory and this process may not change its mode; a copy fails; or it was
 /// halted.
 pub(super) fn give(
-    (plan, container): (&RunPlan, &mut ContainerSpec),
+    plan: &RunPlan,
+    container: &mut ContainerSpec,
     user: &JobUser,
     folder: &RunPaths,
     halt: &HaltSignal,

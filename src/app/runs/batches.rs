@@ -2,7 +2,6 @@
 //! are in memory once; the total size stored for them is limited.
 
 use super::super::accounts::UserSession;
-use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
 use super::rerun::replaced;
 use super::runnable_image::RunnableImage;
@@ -10,6 +9,7 @@ use super::submit::{MOST_PROBLEMS, unrunnable};
 use super::{BatchRow, RunChange, RunForm};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RunFilter, RunStatus};
+use crate::engine::docker::ContainerEngine;
 use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::store::NewRun;
 

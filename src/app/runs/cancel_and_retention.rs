@@ -5,11 +5,11 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::super::accounts::UserSession;
-use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
 use super::worker::state_of;
 use super::{no_such_run, read_record};
 use crate::catalog::RunSummary;
+use crate::engine::docker::ContainerEngine;
 use crate::engine::plan::container::{HOST, RUN};
 use crate::engine::run::record::RunRecord;
 use crate::engine::run::verdict::RunVerdict;

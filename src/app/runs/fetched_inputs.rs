@@ -42,7 +42,8 @@ impl App {
     /// Fetches the file at a URL. `number`: its index among the files of the run. Without `fetched` nothing is fetched.
     pub(super) async fn run_file_by_url(
         &self,
-        (number, file): (usize, &SpecFile),
+        number: usize,
+        file: &SpecFile,
         text: &str,
         fetched: Option<&FetchedInputs<'_>>,
     ) -> std::result::Result<Vec<ResolvedInput>, InputProblem> {

@@ -3,10 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::container_engine::{ContainerEngine, PROBE};
+use super::super::container_engine::PROBE;
 use super::super::{App, Result};
+use super::attempt::AttemptTask;
 use super::inputs::ResolvedInput;
-use super::worker::AttemptTask;
+use crate::engine::docker::ContainerEngine;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::{HeldPaths, HoldError, HostPath, sweep};
 use crate::engine::plan::RunPlan;
@@ -28,7 +29,7 @@ impl App {
         machine: Option<&ContainerEngine>,
     ) -> std::result::Result<HostPath, String> {
         let found = self.host_path(path, &self.settings().runs.mount_roots)?;
-        if machine.is_some_and(|machine| !machine.holds) && found.path != found.root {
+        if machine.is_some_and(|machine| !machine.holds_paths) && found.path != found.root {
             return Err(HoldError::NotHeld { path: found.path }.to_string());
         }
         Ok(found)
@@ -55,7 +56,7 @@ impl App {
             return Ok(Ok((plan, None)));
         }
         let place = self.held_folder().join(format!("{}-{}", task.record.id, task.number));
-        let is_mounting = machine.holds;
+        let is_mounting = machine.holds_paths;
         let held = tokio::task::spawn_blocking(move || {
             let begun = HeldPaths::begin(&place, is_mounting, &halt);
             let mut held = begun.map_err(|why| HoldError::Place { place, why })?;

@@ -91,7 +91,7 @@ impl App {
     ) -> Result<std::result::Result<Vec<ResolvedInput>, Vec<InputProblem>>> {
         let (mut found, mut troubles) = (Vec::new(), Vec::new());
         for (number, file) in files.iter().enumerate() {
-            match self.run_file(user, (number, file), fetched).await? {
+            match self.run_file(user, number, file, fetched).await? {
                 Ok(more) => found.extend(more),
                 Err(trouble) => troubles.push(trouble),
             }
@@ -102,7 +102,8 @@ impl App {
     async fn run_file(
         &self,
         user: &UserAccount,
-        (number, file): (usize, &SpecFile),
+        number: usize,
+        file: &SpecFile,
         fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
         let spec = &file.source;
@@ -140,7 +141,7 @@ impl App {
                     )),
                 })
             }
-            (None, Some(url), None, None) => Ok(self.run_file_by_url((number, file), url, fetched).await),
+            (None, Some(url), None, None) => Ok(self.run_file_by_url(number, file, url, fetched).await),
             (None, None, Some(run), None) => self.run_file_of_run(user, file, run).await,
             (None, None, None, Some(path)) => Ok(self.run_file_of_server(file, path)),
             _ => Ok(Err(trouble(

@@ -2,6 +2,7 @@
 
 mod active;
 mod archive;
+mod attempt;
 mod batches;
 mod cancel_and_retention;
 mod discarded_files;

@@ -1,9 +1,9 @@
 //! The image of a run: found in the catalogue, or at the engine.
 
-use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
 use super::RequestedImage;
 use crate::catalog::CatalogueImage;
+use crate::engine::docker::ContainerEngine;
 use crate::engine::runtime::{self, ContainerRuntime as _, RegistryCredentials};
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::SeedManifest;

@@ -6,13 +6,13 @@ use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::super::container_engine::ContainerEngine;
 use super::super::{App, Result};
+use super::attempt::AttemptTask;
 use super::fetched_inputs::{FetchedInputs, fetched_in};
 use super::inputs::{InputProblem, ResolvedInput, with_facts};
 use super::secrets::{RunSecrets, with_queries};
-use super::worker::AttemptTask;
 use crate::catalog::UserAccount;
+use crate::engine::docker::ContainerEngine;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::HeldPaths;
 use crate::engine::plan::request::RunRequest;
@@ -46,14 +46,15 @@ impl App {
     /// Stages an attempt. The time that it takes counts towards the time limit of the run.
     pub(super) async fn run_stage_within_limit(
         &self,
-        (machine, claim): (&ContainerEngine, &ClaimedRun),
+        machine: &ContainerEngine,
+        claim: &ClaimedRun,
         task: &AttemptTask,
         cancel: &CancellationToken,
     ) -> StagingResult<StagedAttempt> {
         let limit = self.run_time_limit(&task.spec);
         let before = task.resumed.as_ref().map(|resumed| staging_time(resumed, self.0.clock.now()));
         let begun = Instant::now();
-        let staging = self.run_stage_inputs((machine, claim), task, cancel);
+        let staging = self.run_stage_inputs(machine, claim, task, cancel);
         let (staged, taken) = match before {
             // Staging was complete before, and is only checked again.
             Some((taken, true)) => (staging.await?, taken),
@@ -79,7 +80,8 @@ impl App {
 
     async fn run_stage_inputs(
         &self,
-        (machine, claim): (&ContainerEngine, &ClaimedRun),
+        machine: &ContainerEngine,
+        claim: &ClaimedRun,
         task: &AttemptTask,
         cancel: &CancellationToken,
     ) -> StagingResult<StagedAttempt> {
@@ -108,7 +110,7 @@ impl App {
             () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Err(RunVerdict::Dismissed)),
         };
         let network = self.run_network(task.spec.registry).await?;
-        let request = self.request(&task.spec, &secrets, &resolved, &task.folder, (network, Some(machine)));
+        let request = self.request(&task.spec, &secrets, &resolved, &task.folder, network, Some(machine));
         let mut request = match request {
             Ok(request) => request,
             Err(why) => return ends(SystemFailure::Launch.permanent_error(why.to_string())),
@@ -116,7 +118,7 @@ impl App {
         let (run, host) = (task.record.id.clone(), self.0.host.clone());
         request.attempt = Some(request::AttemptId { run, number: task.number, host });
         match plan(&task.manifest, &request) {
-            Ok(plan) => self.run_read_inputs(machine, task, (request, plan), &resolved, cancel).await,
+            Ok(plan) => self.run_read_inputs(machine, task, request, plan, &resolved, cancel).await,
             Err(problems) => {
                 let why: Vec<String> = problems.iter().map(ToString::to_string).collect();
                 ends(SystemFailure::Launch.permanent_error(why.join(" ")))
@@ -155,7 +157,8 @@ impl App {
         &self,
         machine: &ContainerEngine,
         task: &AttemptTask,
-        (request, plan): (RunRequest, RunPlan),
+        request: RunRequest,
+        plan: RunPlan,
         resolved: &[ResolvedInput],
         cancel: &CancellationToken,
     ) -> StagingResult<StagedAttempt> {

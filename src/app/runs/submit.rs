@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::super::accounts::UserSession;
-use super::super::container_engine::ContainerEngine;
 use super::super::{App, Error, Result};
 use super::inputs::ResolvedInput;
 use super::runnable_image::{RunnableImage, reference};
@@ -18,6 +17,7 @@ use crate::auth::time_ordered_id;
 use crate::catalog::{RegistryId, RunSummary, UserAccount};
 use crate::config::RunNetwork;
 use crate::engine::disk;
+use crate::engine::docker::ContainerEngine;
 use crate::engine::plan::container::NetworkMode;
 use crate::engine::plan::request::{JsonInputValue, ResourceBounds, ResourceDefaults, RunRequest};
 use crate::engine::plan::{PlanCode, PlanProblem, RunPlan, plan, request};
@@ -183,7 +183,7 @@ impl App {
             platform: form.platform.clone(),
         };
         let network = self.run_network(spec.registry).await?;
-        let mut request = self.request(&spec, &secrets, &resolved, &folder, (network, machine))?;
+        let mut request = self.request(&spec, &secrets, &resolved, &folder, network, machine)?;
         request.attempt = Some(request::AttemptId { run: id.clone(), number: 1, host: self.0.host.clone() });
         let planned = match plan(&subject.manifest, &request) {
             Ok(planned) if problems.is_empty() => planned,
@@ -210,7 +210,8 @@ impl App {
         secrets: &RunSecrets,
         resolved: &[ResolvedInput],
         folder: &RunPaths,
-        (network, machine): (NetworkMode, Option<&ContainerEngine>),
+        network: NetworkMode,
+        machine: Option<&ContainerEngine>,
     ) -> Result<RunRequest> {
         let settings = &self.settings().runs;
         let mut request = RunRequest::new(reference(&spec.pinned)?, folder.clone());
@@ -226,14 +227,14 @@ impl App {
         request.layout = spec.layout;
         request.platform.clone_from(&spec.platform);
         request.network = network;
-        request.folders_apart = machine.is_some_and(|machine| !machine.holds);
+        request.folders_apart = machine.is_some_and(|machine| !machine.holds_paths);
         request.timeout = Some(self.run_time_limit(spec));
         request.grace = Duration::from_secs(u64::from(settings.grace_seconds));
         request.host.disk = disk::free(&folder.root);
-        if let Some(ContainerEngine { engine, .. }) = machine {
-            request.host.cpus = Some(f64::from(engine.cpus));
-            request.host.memory = Some(engine.memory);
-            request.host.gpus = if engine.gpus { u32::MAX } else { 0 };
+        if let Some(ContainerEngine { facts, .. }) = machine {
+            request.host.cpus = Some(f64::from(facts.cpus));
+            request.host.memory = Some(facts.memory);
+            request.host.gpus = if facts.gpus { u32::MAX } else { 0 };
         }
         request.defaults = ResourceDefaults {
             cpus: Some(settings.default_cpus).filter(|cpus| *cpus > 0.0),

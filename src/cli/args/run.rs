@@ -249,7 +249,7 @@ pub(in crate::cli) fn request(
     folder: RunPaths,
     machine: Option<&EngineWithImage>,
 ) -> JobRequest {
-    let engine = machine.map(|machine| &machine.engine);
+    let engine = machine.map(|machine| &machine.engine.facts);
     let mut asked =
         JobRequest { request: RunRequest::new(image.clone(), folder), problems: Vec::new(), unusable: Vec::new() };
     for (key, path) in &options.input {
@@ -283,7 +283,8 @@ pub(in crate::cli) fn request(
     let all = if engine.is_some_and(|engine| engine.gpus) { u32::MAX } else { 0 };
     request.host.gpus = options.gpus.unwrap_or(all);
     request.host.other.clone_from(&options.offers);
-    request.docker_options = options.engine.choice().docker_options(machine.map(|machine| machine.docker.address()));
+    request.docker_options =
+        options.engine.choice().docker_options(machine.map(|machine| machine.engine.docker.address()));
     asked
 }
 

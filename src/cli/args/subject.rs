@@ -19,7 +19,7 @@ use crate::cli::suggest::nearest_path;
 use crate::cli::{ExitStatus, complain};
 use crate::clock::Clock;
 use crate::engine::away::ENGINE_AWAY;
-use crate::engine::docker::DockerClient;
+use crate::engine::docker::{ContainerEngine, DockerClient};
 use crate::engine::fetch::{PullPolicy, WantedImage, fetch};
 use crate::engine::plan::RunPlan;
 use crate::engine::plan::container::RUN;
@@ -31,10 +31,8 @@ use crate::engine::run::record::{RecordedInputs, RunRecord, Status};
 use crate::engine::run::removal_guard::KeepContainer;
 use crate::engine::run::supervisor::AttemptEvent;
 use crate::engine::run::verdict::RunErrorCategory;
-use crate::engine::run::{AttemptRequest, execute};
-use crate::engine::runtime::{
-    self, ContainerRuntime as _, ContainerSignal, EngineFacts, EngineImage, RegistryCredentials,
-};
+use crate::engine::run::{AttemptRequest, run};
+use crate::engine::runtime::{self, ContainerRuntime as _, ContainerSignal, EngineImage, RegistryCredentials};
 use crate::seed::image_reference::ImageReference;
 use crate::seed::model::SeedManifest;
 use crate::seed::{LABEL, label};
@@ -50,8 +48,7 @@ pub(in crate::cli) struct LocalJob {
 
 /// The container engine, and the image there.
 pub(in crate::cli) struct EngineWithImage {
-    pub docker: DockerClient,
-    pub engine: EngineFacts,
+    pub engine: ContainerEngine,
     /// As the engine describes it.
     pub image: EngineImage,
 }
@@ -94,27 +91,26 @@ impl LocalJob {
                 }
             },
         };
-        let docker = options.engine.open().await?;
-        let engine = docker.engine().await?;
+        let engine = ContainerEngine::of(options.engine.open().await?).await?;
         let looks_like_a_folder = on_disk.is_none() && !options.pull && !names_an_image(&options.image);
-        if looks_like_a_folder && let Err(runtime::Error::NoImage { .. }) = docker.image(&image).await {
+        if looks_like_a_folder && let Err(runtime::Error::NoImage { .. }) = engine.docker.image(&image).await {
             return Ok(Break(usage(&neither(&options.image))?));
         }
         let found = tokio::select! {
-            found = find(options, &docker, &image, on_disk.is_some()) => found?,
+            found = find(options, &engine.docker, &image, on_disk.is_some()) => found?,
             () = stop.cancelled() => return Ok(Break(ExitStatus::Interrupted)),
         };
         let Some(manifest) = manifest_of(options, &found, image.as_str(), on_disk.as_ref())? else {
             return Ok(Break(ExitStatus::Failed));
         };
-        Ok(Continue(Self { image, manifest, machine: Some(EngineWithImage { docker, engine, image: found }) }))
+        Ok(Continue(Self { image, manifest, machine: Some(EngineWithImage { engine, image: found }) }))
     }
 }
 
 impl EngineWithImage {
     /// Removes containers left by killed processes. A failure is only reported.
     pub(in crate::cli) async fn sweep(&self) {
-        let swept = match sweep(&self.docker).await {
+        let swept = match sweep(&self.engine.docker).await {
             Ok(swept) => swept,
             Err(why) => {
                 _ = complain(&anyhow::Error::new(why).context("leftovers cannot be looked for"));
@@ -133,8 +129,8 @@ impl EngineWithImage {
     /// Kills all containers of an owner. Those that cannot be killed now end at their timeout.
     async fn kill(&self, owner: &ContainerOwner) {
         let label = format!("{OWNER_LABEL}={}", owner.label());
-        for container in self.docker.containers(&label).await.unwrap_or_default() {
-            _ = self.docker.signal(&container.id, ContainerSignal::Kill).await;
+        for container in self.engine.docker.containers(&label).await.unwrap_or_default() {
+            _ = self.engine.docker.signal(&container.id, ContainerSignal::Kill).await;
         }
     }
 
@@ -144,12 +140,11 @@ impl EngineWithImage {
     /// The folder cannot be written.
     pub(in crate::cli) async fn run(
         &self,
-        (id, owner): (String, &ContainerOwner),
-        manifest: &SeedManifest,
-        (request, mut plan): (&RunRequest, RunPlan),
+        planned: LocalRun<'_>,
         tell: mpsc::Sender<AttemptEvent>,
         stop: &StopSignals,
     ) -> anyhow::Result<RunRecord> {
+        let LocalRun { id, owner, manifest, request, mut plan } = planned;
         let clock = Clock::system();
         owner.mark(&mut plan.container.labels);
         // The label by which the container is found again after the engine was away.
@@ -177,29 +172,33 @@ impl EngineWithImage {
             leave: &KeepContainer::when_lost(),
         };
         let begun = clock.now();
-        let mut running = pin!(execute(&self.docker, job, &clock, tell, stop));
-        let outcome = tokio::select! {
-            outcome = &mut running => outcome?,
+        let given = RecordedInputs::of(manifest, request, &plan, Vec::new());
+        let mut record = RunRecord::new(id, manifest, &plan, given, begun);
+        record.folder = Some(request.folder.root.clone());
+        record.begin_attempt(job.number, begun);
+        let mut running = pin!(run(job, record, &clock, tell, stop));
+        let record = tokio::select! {
+            record = &mut running => record?,
             () = stop.killed(plan.container.grace) => {
                 self.kill(owner).await;
                 running.await?
             }
         };
-        let given = RecordedInputs::of(manifest, request, &plan, outcome.given);
-        let mut record = RunRecord::new(id, manifest, &plan, given, begun);
-        record.folder = Some(request.folder.root.clone());
-        record.image.digest = outcome.image.as_ref().and_then(|image| image.digests.first().cloned());
-        record.image.platform = outcome.image.map(|image| image.platform);
-        record.outputs = outcome.outputs;
-        record.warnings.extend(outcome.warnings);
-        record.started = Some(begun);
-        record.attempts.push(outcome.attempt);
-        record.end(outcome.verdict, clock.now());
         if let Err(why) = request.folder.write_record(&record) {
             _ = complain(&anyhow::Error::new(why).context("the record cannot be written"));
         }
         Ok(record)
     }
+}
+
+/// A planned run of this process.
+pub(in crate::cli) struct LocalRun<'a> {
+    pub id: String,
+    /// Owner of its container.
+    pub owner: &'a ContainerOwner,
+    pub manifest: &'a SeedManifest,
+    pub request: &'a RunRequest,
+    pub plan: RunPlan,
 }
 
 /// Whether a name has a registry, a tag or a digest, as only image references do. Other names may be mistyped folders,

@@ -13,7 +13,7 @@ use super::journal::{BatchJournal, JournalEntry};
 use super::report::{RowReport, RowState, error};
 use super::{Options, PlannedRow};
 use crate::cli::args::manifest_file::shown;
-use crate::cli::args::subject::{EngineWithImage, exit};
+use crate::cli::args::subject::{EngineWithImage, LocalRun, exit};
 use crate::cli::output::live::{JobOutputMode, StopSignals, watch};
 use crate::cli::output::render::tame;
 use crate::engine::plan::plan;
@@ -83,7 +83,7 @@ impl BatchWork<'_> {
             let folder = line.folder.as_ref().map(|folder| shown(&self.root.join(folder))).unwrap_or_default();
             self.bar.suspend(|| stderrln!("{} failed: {}; see {folder}", line.place(), tame(&error(line))));
         }
-        if self.options.fail_fast || self.machine.docker.engine().await.is_err() {
+        if self.options.fail_fast || self.machine.engine.docker.engine().await.is_err() {
             self.halt.cancel();
         }
     }
@@ -98,7 +98,8 @@ impl BatchWork<'_> {
         let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can be run no more", row.number))?;
         let (tell, watching) = watch(row.request.image.as_str(), JobOutputMode::Nothing);
         let id = format!("{}-{}", self.owner.id(), row.number);
-        let ended = self.machine.run((id, &self.owner), self.manifest, (&row.request, plan), tell, self.stop).await;
+        let planned = LocalRun { id, owner: &self.owner, manifest: self.manifest, request: &row.request, plan };
+        let ended = self.machine.run(planned, tell, self.stop).await;
         watching.await?;
         let record = ended?;
         let entry = self.entry(row, &record);

@@ -13,7 +13,7 @@ mod pull;
 mod session;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bollard::container::LogOutput;
@@ -25,6 +25,7 @@ use bollard::query_parameters::{
 use chrono::{DateTime, FixedOffset};
 use futures_util::{Stream, StreamExt as _};
 
+use super::held_paths::may_mount;
 use super::plan::container::ContainerSpec;
 use super::runtime::{
     self, ClosedPath, ContainerExit, ContainerOutput, ContainerRuntime, ContainerSignal, ContainerState, EngineFacts,
@@ -52,6 +53,32 @@ const REMEMBERED: usize = 256;
 const KILLED: i64 = 137;
 /// Exit code of a process ended by SIGTERM: 128 + 15.
 const TERMINATED: i64 = 143;
+
+/// A container engine that has answered, and what it reports about itself.
+#[derive(Clone, Debug)]
+pub struct ContainerEngine {
+    pub docker: DockerClient,
+    pub facts: EngineFacts,
+    /// Whether jobs can be given host paths in mounts that this process makes; false before
+    /// [`ContainerEngine::probe_held_paths`].
+    pub holds_paths: bool,
+}
+
+impl ContainerEngine {
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn of(docker: DockerClient) -> Result<Self> {
+        Ok(Self { facts: docker.engine().await?, docker, holds_paths: false })
+    }
+
+    /// Finds out whether jobs can be given host paths that are held in mounts: see [`super::held_paths`]. A mount is
+    /// tried at `place`.
+    pub async fn probe_held_paths(self, place: PathBuf) -> Self {
+        let may_mount = tokio::task::spawn_blocking(move || may_mount(&place)).await.unwrap_or_default();
+        let holds_paths = may_mount && self.docker.shares_our_mount_namespace().await;
+        Self { holds_paths, ..self }
+    }
+}
 
 /// Client of a Docker Engine, or of Podman's Docker-compatible API.
 #[derive(Clone, Debug)]

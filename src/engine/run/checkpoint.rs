@@ -7,8 +7,8 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use super::folder::{pretty, replace};
+use super::job_exit::JobExit;
 use super::logs::LogTotals;
-use super::supervisor::JobExit;
 
 /// The checkpoint files in an attempt's folder.
 #[derive(Clone, Debug)]

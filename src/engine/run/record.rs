@@ -230,11 +230,24 @@ impl RunRecord {
     pub fn show(&mut self, plan: &RunPlan) {
         self.container = serde_json::to_value(&plan.container).expect("a container is JSON");
         self.docker_run = plan.docker_run();
-        for warning in &plan.warnings {
-            if !self.warnings.contains(warning) {
-                self.warnings.push(warning.clone());
+        self.warn(plan.warnings.iter().cloned());
+    }
+
+    /// Adds warnings that it does not have yet.
+    pub fn warn(&mut self, warnings: impl IntoIterator<Item = String>) {
+        for warning in warnings {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
             }
         }
+    }
+
+    /// Begins an attempt. `number` counts from 1.
+    pub fn begin_attempt(&mut self, number: u32, now: DateTime<Utc>) {
+        self.attempts.push(AttemptRecord::new(number, now));
+        self.enter(Phase::Stage, now);
+        // The outputs of the attempt before are removed now, and the next job may use their names.
+        self.outputs = None;
     }
 
     /// Enters a phase.

@@ -1,17 +1,19 @@
 //! Supervises one attempt: pull, container start, limits, output, exit and removal. Knows neither plan nor verdict.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::attempt_error::{Error, written};
 use super::checkpoint::{CheckpointEnd, CheckpointFiles};
+use super::job_exit::{
+    JobExit, ObservedExit, StopReason, StopRules, classify_late_end, interrupted, is_full, supervise,
+};
 use super::logs::{AttemptLogs, LogTotals, STDERR};
 use super::record::{Phase, PhaseRecord};
 use super::removal_guard::{ContainerGuard, KeepContainer, create};
@@ -19,28 +21,22 @@ use crate::clock::Clock;
 use crate::engine::away::PassedOn;
 use crate::engine::disk_quota::{DiskQuota, LowWaterMark};
 use crate::engine::fetch::{WantedImage, fetch};
-use crate::engine::halt::{HaltReason, HaltSignal};
+use crate::engine::halt::HaltSignal;
 use crate::engine::plan::container::{ContainerSpec, RUN};
 use crate::engine::runtime;
 use crate::engine::runtime::{
-    ClosedPath, ContainerExit, ContainerOutput, ContainerRuntime, ContainerSignal, ContainerState, EngineImage,
-    FoundContainer, OutputChunk, PullProgress,
+    ClosedPath, ContainerOutput, ContainerRuntime, ContainerState, EngineImage, FoundContainer, OutputChunk,
+    PullProgress,
 };
 
 /// How long to wait for more output after the container has exited; the rest is dropped.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How long a container may take to exit after SIGKILL.
-const DYING: Duration = Duration::from_secs(60);
 /// How long an engine may take to carry out a start request.
 const STARTING: Duration = Duration::from_secs(5);
 /// Poll interval meanwhile: an engine reports that a container has started, but not that none will start.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// Exit codes of a process ended by SIGTERM or SIGKILL: 128 + signal number.
-const SIGNALLED: [i64; 2] = [143, 137];
 /// How many bytes an init process may take to say why it could not begin the job's.
 const LAST_WORDS: u64 = 1024;
-/// How many bytes must fit on a disk that is not full.
-const PROBE: usize = 64 * 1024;
 
 /// Progress of an attempt, sent to the caller.
 #[derive(Clone, Debug)]
@@ -57,84 +53,6 @@ pub enum AttemptEvent {
     Answer,
 }
 
-/// Why an attempt failed, apart from the job's own exit.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum Error {
-    #[error(transparent)]
-    Engine(#[from] runtime::Error),
-    #[error("the disk that holds {} is full: make room, and run the job again", .folder.display())]
-    DiskFull { folder: PathBuf },
-    #[error("{} cannot be written ({reason}): look at its permissions", .folder.display())]
-    Folder { folder: PathBuf, reason: String },
-    /// An input is missing or unreadable; the text comes from [`super::inputs`].
-    #[error("{0}")]
-    Input(String),
-    #[error(
-        "the manifest in the label of {image} is not the one that the run was made for: scan its registry, so that the \
-         catalogue has the new one, and run the job again"
-    )]
-    OtherManifest { image: String },
-    #[error("the run was cancelled")]
-    Cancelled,
-    #[error(
-        "what the job left could not be read within {} minutes: let it leave less, or allow more (runs.capture_minutes)",
-        .0.as_secs().div_ceil(60)
-    )]
-    CaptureTooSlow(Duration),
-}
-
-impl From<HaltReason> for Error {
-    fn from(why: HaltReason) -> Self {
-        match why {
-            HaltReason::Cancelled => Self::Cancelled,
-            HaltReason::Late(most) => Self::CaptureTooSlow(most),
-        }
-    }
-}
-
-impl Error {
-    /// Whether the engine does not answer, so that the state of the container is unknown.
-    pub fn is_silence(&self) -> bool {
-        matches!(self, Self::Engine(why) if why.is_silence())
-    }
-
-    /// Whether a later attempt may succeed without a change to the job.
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Engine(why) => why.is_passing(),
-            Self::DiskFull { .. } => true,
-            Self::Folder { .. }
-            | Self::Input(_)
-            | Self::OtherManifest { .. }
-            | Self::Cancelled
-            | Self::CaptureTooSlow(_) => false,
-        }
-    }
-}
-
-/// How the job's container exited.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JobExit {
-    pub container_id: String,
-    pub ended: ContainerExit,
-    /// Why SILO stopped it; `None`: it exited by itself.
-    pub stopped: Option<StopReason>,
-    /// Bytes of the files in the output folder, by their length; 0 or too low if the folder could not be read fully.
-    pub output_bytes: u64,
-}
-
-/// Why SILO stopped a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StopReason {
-    TimedOut,
-    Cancelled,
-    /// It exceeded its output limit.
-    OutputTooLarge,
-    /// The disk of its outputs ran full.
-    DiskFull,
-}
-
 /// A running attempt. Dropping it at any await stops and removes its container, unless `leave` is set.
 pub struct AttemptSupervisor<R> {
     runtime: R,
@@ -148,6 +66,18 @@ pub struct AttemptSupervisor<R> {
     passed_on: PassedOn,
 }
 
+/// Where an attempt keeps its files, and whom it tells.
+pub struct AttemptContext<'a> {
+    /// The attempt's folder.
+    pub folder: &'a Path,
+    /// The log files in it.
+    pub logs: AttemptLogs,
+    pub clock: &'a Clock,
+    /// The job is slowed down by a slow receiver, but not by a closed channel.
+    pub events: mpsc::Sender<AttemptEvent>,
+    pub leave: &'a KeepContainer,
+}
+
 /// Phases and log totals of a finished attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptSummary {
@@ -156,15 +86,9 @@ pub struct AttemptSummary {
 }
 
 impl<R: ContainerRuntime> AttemptSupervisor<R> {
-    /// Begins an attempt, or resumes one with the phases it has already passed. The logs are in `folder`. The job is
-    /// slowed down by a slow receiver of `events`, but not by a closed channel.
-    pub fn begin(
-        runtime: &R,
-        (folder, logs): (&Path, AttemptLogs),
-        (clock, events): (&Clock, mpsc::Sender<AttemptEvent>),
-        leave: &KeepContainer,
-        phases: Vec<PhaseRecord>,
-    ) -> Self {
+    /// Begins an attempt, or resumes one with the phases it has already passed.
+    pub fn begin(runtime: &R, context: AttemptContext<'_>, phases: Vec<PhaseRecord>) -> Self {
+        let AttemptContext { folder, logs, clock, events, leave } = context;
         let (runtime, clock, leave) = (runtime.clone(), clock.clone(), leave.clone());
         let (marks, folder) = (CheckpointFiles::new(folder), folder.to_owned());
         Self { runtime, folder, logs, marks, leave, clock, phases, events, passed_on: PassedOn::default() }
@@ -230,7 +154,8 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
     pub async fn phase<T: Send + 'static>(
         &mut self,
         phase: Phase,
-        (stop, most): (&CancellationToken, Option<Duration>),
+        stop: &CancellationToken,
+        most: Option<Duration>,
         work: impl FnOnce(&HaltSignal) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         self.enter(phase).await;
@@ -274,13 +199,15 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
                     runtime::Error::Refused { reason } => runtime::Error::Interrupted { reason },
                     why => why,
                 })?;
-                return self.watch(removal, output, container, (container.timeout, false), room, stop).await;
+                let rules = StopRules { limit: container.timeout, grace: container.grace };
+                return self.watch(removal, output, rules, false, room, stop).await;
             }
             let is_over = found.state == ContainerState::Ended;
             let output = self.runtime.output(&found.id).await?;
             let ran = found.created.and_then(|created| (self.clock.now() - created).to_std().ok()).unwrap_or_default();
             let left = container.timeout.map(|timeout| timeout.saturating_sub(ran));
-            self.watch(removal, output, container, (left, is_over), room, stop).await
+            let rules = StopRules { limit: left, grace: container.grace };
+            self.watch(removal, output, rules, is_over, room, stop).await
         };
         let outcome = outcome.await;
         self.leave(outcome).await
@@ -321,7 +248,10 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
             Err(why) => Err(why),
         };
         match started {
-            Ok(output) => self.watch(removal, output, container, (container.timeout, false), room, stop).await,
+            Ok(output) => {
+                let rules = StopRules { limit: container.timeout, grace: container.grace };
+                self.watch(removal, output, rules, false, room, stop).await
+            }
             Err(why) => {
                 self.removed(removal, why.is_silence()).await?;
                 Err(why)
@@ -342,12 +272,13 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
         }
     }
 
+    /// Follows a container to its exit, and removes it. `is_over`: it had exited before.
     async fn watch(
         &mut self,
         removal: ContainerGuard<R>,
         output: ContainerOutput,
-        container: &ContainerSpec,
-        (limit, is_over): (Option<Duration>, bool),
+        rules: StopRules,
+        is_over: bool,
         room: DiskQuota<'_>,
         stop: &CancellationToken,
     ) -> Result<JobExit, Error> {
@@ -355,7 +286,7 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
         let [broken, exited, lost] = [(); 3].map(|()| CancellationToken::new());
         let low = LowWaterMark::default();
         let supervised = async {
-            let ended = supervise(&runtime, removal.id(), limit, container.grace, (room, &low), stop, &broken).await;
+            let ended = supervise(&runtime, removal.id(), rules, room, &low, stop, &broken).await;
             if ended.is_ok() {
                 exited.cancel()
             } else {
@@ -372,11 +303,11 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
         };
         let (kept, supervised) = tokio::join!(keeping, supervised);
         let ended = match (supervised, kept) {
-            (Ok((ended, None)), Ok(())) if is_over => {
-                let ended = classify_late_end(ended, limit, stop);
-                self.ended(removal.id(), ended, (room, &low)).await
+            (Ok(ObservedExit { ended, stopped: None }), Ok(())) if is_over => {
+                let observed = classify_late_end(ended, rules.limit, stop);
+                self.ended(removal.id(), observed, room, &low).await
             }
-            (Ok(ended), Ok(())) => self.ended(removal.id(), ended, (room, &low)).await,
+            (Ok(observed), Ok(())) => self.ended(removal.id(), observed, room, &low).await,
             (Err(why), _) | (_, Err(why)) => Err(why),
         };
         self.removed(removal, ended.as_ref().is_err_and(Error::is_silence)).await?;
@@ -387,8 +318,9 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
     async fn ended(
         &mut self,
         container: &str,
-        (ended, stopped): (ContainerExit, Option<StopReason>),
-        (room, low): (DiskQuota<'_>, &LowWaterMark),
+        ObservedExit { ended, stopped }: ObservedExit,
+        room: DiskQuota<'_>,
+        low: &LowWaterMark,
     ) -> Result<JobExit, Error> {
         if stopped.is_none()
             && let Some(said) = self.short_words().await
@@ -485,89 +417,4 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
     pub fn finish(self) -> AttemptSummary {
         AttemptSummary { phases: self.phases, printed: self.logs.printed() }
     }
-}
-
-/// Exit of a container that had exited before this process looked at it. Signals sent by an earlier `silo` process
-/// are reported by the engine (`was_signalled`); an exit that the engine did not observe was caused by its own stop
-/// or restart.
-fn classify_late_end(
-    ended: ContainerExit,
-    limit: Option<Duration>,
-    stop: &CancellationToken,
-) -> (ContainerExit, Option<StopReason>) {
-    let by_engine = ended.is_unseen || SIGNALLED.contains(&ended.exit_code);
-    let was_signalled = ended.was_signalled || (by_engine && !ended.oom);
-    let stopped = match was_signalled {
-        true if stop.is_cancelled() => Some(StopReason::Cancelled),
-        true if ended.was_signalled && limit == Some(Duration::ZERO) => Some(StopReason::TimedOut),
-        _ => None,
-    };
-    (ContainerExit { was_signalled, ..ended }, stopped)
-}
-
-fn interrupted(ended: &ContainerExit) -> runtime::Error {
-    runtime::Error::Interrupted { reason: format!("its exit code is {}", ended.exit_code) }
-}
-
-/// Waits for the container's exit; stops it on cancellation, time limit, disk quota or broken logs.
-async fn supervise<R: ContainerRuntime>(
-    runtime: &R,
-    id: &str,
-    limit: Option<Duration>,
-    grace: Duration,
-    (room, low): (DiskQuota<'_>, &LowWaterMark),
-    stop: &CancellationToken,
-    broken: &CancellationToken,
-) -> Result<(ContainerExit, Option<StopReason>), Error> {
-    let mut waited = pin!(runtime.wait(id));
-    let stopped = tokio::select! {
-        biased;
-        ended = &mut waited => return Ok((ended?, None)),
-        () = stop.cancelled() => Some(StopReason::Cancelled),
-        () = await_or_pend(limit.map(sleep)) => Some(StopReason::TimedOut),
-        stopped = room.wait_until_exceeded(low) => Some(stopped),
-        () = broken.cancelled() => None,
-    };
-    // No grace period (SIGTERM) for a job that writes too much: it would go on writing.
-    if !matches!(stopped, Some(StopReason::OutputTooLarge | StopReason::DiskFull)) {
-        runtime.signal(id, ContainerSignal::Term).await?;
-        if let Ok(ended) = timeout(grace, &mut waited).await {
-            return Ok((ended?, stopped));
-        }
-    }
-    runtime.signal(id, ContainerSignal::Kill).await?;
-    match timeout(DYING, waited).await {
-        Ok(ended) => Ok((ended?, stopped)),
-        Err(_) => {
-            let reason = format!("container {id} does not end, {} seconds after it was killed", DYING.as_secs());
-            Err(runtime::Error::Refused { reason }.into())
-        }
-    }
-}
-
-async fn await_or_pend(future: Option<impl Future<Output = ()>>) {
-    match future {
-        Some(future) => future.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Whether the disk of a folder is full, tested by writing [`PROBE`] bytes.
-fn is_full(folder: &Path) -> bool {
-    let probe = || {
-        let mut file = tempfile::tempfile_in(folder)?;
-        io::Write::write_all(&mut file, &[0; PROBE])?;
-        file.sync_all()
-    };
-    probe().is_err_and(|why| is_storage_full(&why))
-}
-
-fn is_storage_full(why: &io::Error) -> bool {
-    matches!(why.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
-/// The error of a failed write: disk full, or the folder.
-pub(in crate::engine) fn written(folder: &Path, why: &io::Error) -> Error {
-    let folder = folder.to_owned();
-    if is_storage_full(why) { Error::DiskFull { folder } } else { Error::Folder { folder, reason: why.to_string() } }
 }

@@ -23,9 +23,11 @@ use silo::engine::docker::DockerClient;
 use silo::engine::plan::container::{
     BindMount, ContainerSpec, EnvironmentVariable, MaskedText, NetworkMode, StdinMode,
 };
+use silo::engine::run::attempt_error::Error;
+use silo::engine::run::job_exit::JobExit;
 use silo::engine::run::logs::AttemptLogs;
 use silo::engine::run::removal_guard::KeepContainer;
-use silo::engine::run::supervisor::{AttemptEvent, AttemptSummary, AttemptSupervisor, Error, JobExit};
+use silo::engine::run::supervisor::{AttemptContext, AttemptEvent, AttemptSummary, AttemptSupervisor};
 use silo::engine::runtime::OutputStream;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -135,7 +137,8 @@ impl Job {
         let (tell, told) = mpsc::channel(1000);
         let (clock, folder) = (Clock::system(), self.folder.path());
         let logs = AttemptLogs::create(folder, self.log_cap, &clock).await.expect("the folder can be written");
-        (AttemptSupervisor::begin(&self.docker, (folder, logs), (&clock, tell), &self.leave, Vec::new()), told)
+        let context = AttemptContext { folder, logs, clock: &clock, events: tell, leave: &self.leave };
+        (AttemptSupervisor::begin(&self.docker, context, Vec::new()), told)
     }
 
     /// Runs the attempt. `seen` gets the whole standard output so far, each time that more arrives.

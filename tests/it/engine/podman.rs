@@ -1,7 +1,8 @@
 //! Differences of Podman from Docker that users should not notice.
 
 use silo::engine::plan::container::BindMount;
-use silo::engine::run::supervisor::{Error, StopReason};
+use silo::engine::run::attempt_error::Error;
+use silo::engine::run::job_exit::StopReason;
 use silo::engine::runtime::{self, ContainerRuntime as _};
 
 use super::{DockerEngine, Job};

@@ -4,8 +4,9 @@ use std::process::Command;
 
 use secrecy::SecretString;
 use silo::engine::fetch::{PullPolicy, WantedImage};
+use silo::engine::run::attempt_error::Error;
 use silo::engine::run::record::Phase;
-use silo::engine::run::supervisor::{AttemptEvent, Error};
+use silo::engine::run::supervisor::AttemptEvent;
 use silo::engine::runtime::{self, ContainerRuntime as _, PullFailure, RegistryCredentials};
 
 use super::Job;

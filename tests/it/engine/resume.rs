@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use silo::clock::Clock;
-use silo::engine::docker::DockerClient;
+use silo::engine::docker::ContainerEngine;
 use silo::engine::fetch::{PullPolicy, WantedImage};
 use silo::engine::plan::request::{AttemptId, RunRequest};
 use silo::engine::plan::{RunPlan, plan};
@@ -16,7 +16,7 @@ use silo::engine::run::record::{AttemptRecord, Phase, PhaseRecord};
 use silo::engine::run::removal_guard::KeepContainer;
 use silo::engine::run::verdict::RunVerdict;
 use silo::engine::run::{AttemptOutcome, AttemptRequest, execute};
-use silo::engine::runtime::{ContainerRuntime as _, EngineFacts};
+use silo::engine::runtime::ContainerRuntime as _;
 use silo::seed::model::SeedManifest;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -27,8 +27,7 @@ use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
 /// A run whose folder is kept.
 struct Kept {
     engine: DockerEngine,
-    docker: DockerClient,
-    about: EngineFacts,
+    opened: ContainerEngine,
     manifest: SeedManifest,
     plan: RunPlan,
     folder: RunPaths,
@@ -54,9 +53,8 @@ impl Kept {
         request.network = silo::engine::plan::container::NetworkMode::None;
         request.attempt = Some(AttemptId { run: run.clone(), number: 1, host: "h".to_owned() });
         let plan = plan(&manifest, &request).unwrap();
-        let docker = engine.open().await;
-        let about = docker.engine().await.unwrap();
-        Self { engine, docker, about, manifest, plan, folder, run, _root: root }
+        let opened = ContainerEngine::of(engine.open().await).await.unwrap();
+        Self { engine, opened, manifest, plan, folder, run, _root: root }
     }
 
     /// The attempt as stored by the earlier process.
@@ -84,7 +82,7 @@ impl Kept {
             given: None,
             rules: OutputRules::default(),
             folder: &self.folder,
-            engine: &self.about,
+            engine: &self.opened,
             number,
             log_cap: 1 << 20,
             capture_limit: None,
@@ -95,7 +93,7 @@ impl Kept {
             leave,
         };
         let (tell, _) = mpsc::channel(1);
-        execute(&self.docker, job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap()
+        execute(job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap()
     }
 
     /// Starts the attempt, and leaves it like a process that stops: after the job has begun.
@@ -165,7 +163,7 @@ async fn of_two_containers_the_one_that_was_begun_counts() {
     let kept = Kept::new(WAITS).await;
     kept.begin_and_leave().await;
     for _ in 0..3 {
-        kept.docker.create(&kept.plan.container).await.unwrap();
+        kept.opened.docker.create(&kept.plan.container).await.unwrap();
     }
     fs::write(kept.folder.output.join("go"), "").unwrap();
     let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
@@ -180,7 +178,7 @@ async fn a_container_that_ended_meanwhile_is_asked_how() {
     kept.begin_and_leave().await;
     fs::write(kept.folder.output.join("go"), "").unwrap();
     let [container] = &kept.engine.containers(&kept.label()).await[..] else { panic!("it is left") };
-    kept.docker.wait(container).await.unwrap();
+    kept.opened.docker.wait(container).await.unwrap();
     let outcome = kept.execute(Some(&Kept::before()), &KeepContainer::default()).await;
     assert_eq!(outcome.attempt.exit_code, Some(3));
     assert_eq!(kept.log("_stdout.txt"), "begun\ngone on\n");
@@ -225,7 +223,7 @@ async fn kills_in_a_row_do_not_keep_a_job_from_being_started() {
         fs::create_dir_all(&kept.folder.output).unwrap();
         fs::create_dir_all(kept.folder.attempt(1)).unwrap();
         fs::write(kept.folder.context(), "{}").unwrap();
-        let container = kept.docker.create(&kept.plan.container).await.unwrap();
+        let container = kept.opened.docker.create(&kept.plan.container).await.unwrap();
         if is_marked {
             fs::write(kept.folder.attempt(1).join("container"), container).unwrap();
         }
@@ -258,7 +256,7 @@ async fn another_manifest_in_the_label_is_refused() {
         given: None,
         rules: OutputRules::default(),
         folder: &kept.folder,
-        engine: &kept.about,
+        engine: &kept.opened,
         number: 1,
         log_cap: 1 << 20,
         capture_limit: None,
@@ -269,7 +267,7 @@ async fn another_manifest_in_the_label_is_refused() {
         leave: &KeepContainer::default(),
     };
     let (tell, _) = mpsc::channel(1);
-    let outcome = execute(&kept.docker, job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap();
+    let outcome = execute(job, &Clock::system(), tell, &CancellationToken::new()).await.unwrap();
     let RunVerdict::Failed(error) = outcome.verdict else { panic!("{:?}", outcome.verdict) };
     assert_eq!((error.name.as_str(), error.retryable), ("manifest-differs", false));
     let value: Value = serde_json::to_value(&outcome.attempt).unwrap();

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use silo::engine::docker::DockerClient;
 use silo::engine::plan::container::BindMount;
+use silo::engine::run::attempt_error::Error;
 use silo::engine::run::orphans::{ContainerOwner, OWNER_LABEL, PROCESS_LABEL, SweepReport, sweep};
-use silo::engine::run::supervisor::Error;
 use silo::engine::runtime::{self, ContainerRuntime as _};
 
 use super::Job;
