@@ -1,6 +1,7 @@
 //! HTTP client of a SILO server, for the command line. Not for registries: those are hostile, and have a room of their
 //! own.
 
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,8 +9,11 @@ use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Certificate, Method, RequestBuilder, Response, StatusCode, Url, header};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
+
+use crate::api::problem::ProblemReply;
 
 /// A stream without data for this long is cut; the server sends heartbeats more often.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -44,6 +48,40 @@ pub enum Error {
     Refused(String),
     #[error("{server} answers, but not as a SILO server: {why}")]
     NotSilo { server: String, why: String },
+    #[error(
+        "{server} answers, but not as silo {} understands: {why}. Use the version that the server has: GET /api/v1/version",
+        env!("CARGO_PKG_VERSION")
+    )]
+    OtherVersion { server: String, why: String },
+}
+
+/// A server's reply: its JSON as it was sent, for printing, which [`ServerReply::read`] gives a type.
+#[derive(Clone, Debug)]
+pub struct ServerReply {
+    json: Value,
+    server: String,
+}
+
+impl ServerReply {
+    /// The JSON as it was sent, with fields that this program does not know; null for an empty reply.
+    pub fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// Reads the reply as one of the types of [`crate::api`].
+    ///
+    /// # Errors
+    /// [`Error::OtherVersion`] if it lacks a field, or has one of another type.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        T::deserialize(&self.json)
+            .map_err(|why| Error::OtherVersion { server: self.server.clone(), why: why.to_string() })
+    }
+}
+
+impl fmt::Display for ServerReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.json.fmt(f)
+    }
 }
 
 /// Reads the certificates of authorities in a PEM file.
@@ -99,7 +137,7 @@ impl Client {
         self.token.is_some()
     }
 
-    /// Sends a request; returns the reply's JSON, null for an empty reply.
+    /// Sends a request.
     ///
     /// # Errors
     /// [`Error`], with the server's own text if it has one.
@@ -109,7 +147,7 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
         body: Option<&Value>,
-    ) -> Result<Value, Error> {
+    ) -> Result<ServerReply, Error> {
         let mut request = self.request(method, path).query(query);
         if let Some(body) = body {
             request = request.json(body);
@@ -158,7 +196,7 @@ impl Client {
         Err(Error::NotSilo { server: self.base.to_string(), why: "its reply is not a stream of events".to_owned() })
     }
 
-    /// Uploads a file while reading it; `sent` is called with the size of each piece. Returns the reply's JSON.
+    /// Uploads a file while reading it; `sent` is called with the size of each piece.
     ///
     /// # Errors
     /// [`Error`].
@@ -168,7 +206,7 @@ impl Client {
         name: &str,
         file: tokio::fs::File,
         sent: impl Fn(u64) + Send + 'static,
-    ) -> Result<Value, Error> {
+    ) -> Result<ServerReply, Error> {
         let pieces = ReaderStream::with_capacity(file, PIECE).inspect_ok(move |piece| sent(piece.len() as u64));
         // As long as needed: the server cuts stalled transfers.
         let request = self.request(Method::POST, path).query(&[("name", name)]).timeout(LONGEST_STREAM);
@@ -220,17 +258,19 @@ impl Client {
         Error::Unreachable { server: self.base.to_string(), why }
     }
 
-    fn read(&self, status: StatusCode, text: &str) -> Result<Value, Error> {
-        let value: Option<Value> = if text.is_empty() { Some(Value::Null) } else { serde_json::from_str(text).ok() };
-        let not_silo = |why: String| Error::NotSilo { server: self.base.to_string(), why };
+    fn read(&self, status: StatusCode, text: &str) -> Result<ServerReply, Error> {
+        let server = self.base.to_string();
         if status.is_success() {
-            return value.ok_or_else(|| not_silo("its reply is not JSON".to_owned()));
+            let json = if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(text) };
+            return match json {
+                Ok(json) => Ok(ServerReply { json, server }),
+                Err(_) => Err(Error::NotSilo { server, why: "its reply is not JSON".to_owned() }),
+            };
         }
-        let said = value.as_ref().and_then(|value| value["detail"].as_str()).map(str::to_owned);
-        match (status, said) {
-            (StatusCode::UNAUTHORIZED, Some(said)) => Err(Error::Unauthenticated(said)),
-            (_, Some(said)) => Err(Error::Refused(said)),
-            (status, None) => Err(not_silo(format!("status {status}"))),
+        match (status, serde_json::from_str::<ProblemReply>(text)) {
+            (StatusCode::UNAUTHORIZED, Ok(problem)) => Err(Error::Unauthenticated(problem.detail)),
+            (_, Ok(problem)) => Err(Error::Refused(problem.detail)),
+            (status, Err(_)) => Err(Error::NotSilo { server, why: format!("status {status}") }),
         }
     }
 }
@@ -254,13 +294,13 @@ impl ServerEventStream<'_> {
     ///
     /// # Errors
     /// [`Error`] if the stream breaks, falls silent, or contains something that is not an event of SILO.
-    pub async fn next(&mut self) -> Result<Option<Value>, Error> {
+    pub async fn next(&mut self) -> Result<Option<ServerReply>, Error> {
         let cut = |why: &str| Error::Unreachable { server: self.client.base.to_string(), why: why.to_owned() };
         loop {
             if let Some((id, data)) = next_event(&mut self.buffer) {
                 self.last = id.or(self.last.take());
-                let not_json = |_| cut("an event is not JSON");
-                return serde_json::from_str(&data).map(Some).map_err(not_json);
+                let json = serde_json::from_str(&data).map_err(|_| cut("an event is not JSON"))?;
+                return Ok(Some(ServerReply { json, server: self.client.base.to_string() }));
             }
             if self.buffer.len() > LONGEST_EVENT {
                 return Err(cut("an event is too long"));
@@ -292,6 +332,8 @@ fn next_event(buffer: &mut Vec<u8>) -> Option<(Option<String>, String)> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -305,5 +347,23 @@ mod tests {
         assert_eq!(next_event(&mut buffer), event("", "1\n2"));
         assert_eq!(next_event(&mut buffer), None);
         assert_eq!(buffer, b"da");
+    }
+
+    #[test]
+    fn replies_of_other_versions_are_read_as_far_as_they_go() {
+        use crate::api::sessions::UserReply;
+        let reply = |json| ServerReply { json, server: "http://silo.example.org/".to_owned() };
+        let newer = json!({"id": 1, "username": "ada", "role": "auditor", "createdAt": "2026-03-01T06:14:38Z", "x": 1});
+        let user: UserReply = reply(newer.clone()).read().expect("words and fields that are unknown do no harm");
+        assert_eq!(user.role, "auditor");
+        assert_eq!(reply(newer.clone()).to_string(), newer.to_string(), "what is printed is what was sent");
+        for (odd, why) in [
+            (json!({"id": 1, "username": "ada", "createdAt": "2026-03-01T06:14:38Z"}), "missing field `role`"),
+            (json!({"id": "1", "username": "ada", "role": "user", "createdAt": ""}), "expected i64"),
+            (Value::Null, "invalid type: null"),
+        ] {
+            let error = reply(odd).read::<UserReply>().expect_err(why).to_string();
+            assert!(error.contains(why) && error.contains("Use the version that the server has"), "{error}");
+        }
     }
 }

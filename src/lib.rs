@@ -6,6 +6,7 @@
 // `println!` panics if nobody reads standard output any more; `cli` has a function of its own.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+pub mod api;
 pub mod app;
 pub mod auth;
 pub mod catalog;

@@ -21,6 +21,8 @@ use super::args::server_client::{ServerOptions, text};
 use super::args::{manifest_file, seed_cli};
 use super::output::render::tame;
 use super::{CliArguments, EXIT_CODES, ExitStatus, print, program_name};
+use crate::api::registries::RegistryReply;
+use crate::api::search::SearchReply;
 use crate::cli::program_name::as_called;
 use crate::seed::LABEL;
 
@@ -198,21 +200,25 @@ pub(super) async fn names(options: NameOptions) -> anyhow::Result<()> {
     /// Limit of names requested from the server, and the timeout after a key press.
     const MOST: (&str, &str) = ("limit", "100");
     const PATIENCE: Duration = Duration::from_secs(2);
-    let (path, query, field): (_, &[_], _) = match options.kind {
+    let (path, query): (_, &[_]) = match options.kind {
         NameKind::LocalImages => {
             let asked = async { options.engine.open().await?.images(LABEL).await };
             let images = tokio::time::timeout(PATIENCE, asked).await??;
             let names: BTreeSet<String> = images.into_iter().flat_map(|image| image.names).collect();
             return print(names.iter().map(|name| tame(name) + "\n").collect::<String>());
         }
-        NameKind::Registries => ("/api/v1/registries", &[], "name"),
-        NameKind::Jobs => ("/api/v1/search", &[("sort", "name"), MOST], "name"),
-        NameKind::Images => ("/api/v1/search", &[("kind", "image"), ("sort", "name"), MOST], "image"),
+        NameKind::Registries => ("/api/v1/registries", &[]),
+        NameKind::Jobs => ("/api/v1/search", &[("sort", "name"), MOST]),
+        NameKind::Images => ("/api/v1/search", &[("kind", "image"), ("sort", "name"), MOST]),
     };
     let client = options.server.client()?;
     let reply = tokio::time::timeout(PATIENCE, client.ask(Method::GET, path, query, None)).await??;
-    let rows = reply.as_array().or(reply["items"].as_array());
-    let names: BTreeSet<String> = rows.into_iter().flatten().map(|row| text(&row[field])).collect();
+    let names: Vec<String> = match options.kind {
+        NameKind::Registries => reply.read::<Vec<RegistryReply>>()?.into_iter().map(|registry| registry.name).collect(),
+        NameKind::Images => reply.read::<SearchReply>()?.items.into_iter().map(|image| image.image).collect(),
+        _ => reply.read::<SearchReply>()?.items.into_iter().map(|job| job.name).collect(),
+    };
+    let names: BTreeSet<String> = names.iter().map(|name| text(name)).collect();
     print(names.into_iter().filter(|name| !name.is_empty()).map(|name| name + "\n").collect::<String>())
 }
 

@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, stdout};
 
 use anyhow::bail;
+use chrono::SecondsFormat;
 use clap::Args;
 use http::Method;
 use secrecy::ExposeSecret as _;
@@ -13,6 +14,7 @@ use super::args::manifest_file::shown;
 use super::args::server_client::{ServerOptions, answers, moment, text};
 use super::logins::{KeptLogin, KeptLogins};
 use super::print;
+use crate::api::sessions::{TokenReply, UserReply};
 use crate::app::PASSWORD_FILE;
 use crate::client::Error;
 
@@ -47,14 +49,16 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
         ),
         reply => reply?,
     };
-    let token = reply["token"].as_str().unwrap_or_default().to_owned();
+    let TokenReply { token, expires_at } = reply.read()?;
+    let token = token.expose_secret().to_owned();
     let is_terminal = stdout().is_terminal();
-    let login = KeptLogin { username: name.clone(), token: token.clone(), expires_at: text(&reply["expiresAt"]) };
+    let kept_until = expires_at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+    let login = KeptLogin { username: name.clone(), token: token.clone(), expires_at: kept_until };
     match KeptLogins::keep(server.url(), login) {
         Ok(file) => stderrln!(
             "Logged in at {} as {name}, until {}; the token is kept in {}.",
             server.url(),
-            moment(&reply["expiresAt"]),
+            moment(expires_at),
             shown(&file)
         ),
         Err(why) if is_terminal => return Err(why),
@@ -102,10 +106,10 @@ pub(super) async fn whoami(options: WhoamiOptions) -> anyhow::Result<()> {
         answers(&client).await?;
         bail!("you are not logged in at {}; log in with: silo login", server.url());
     }
-    let me = client.ask(Method::GET, "/api/v1/me", &[], None).await?;
+    let UserReply { username, role, .. } = client.ask(Method::GET, "/api/v1/me", &[], None).await?.read()?;
     if json {
-        let me = json!({ "server": server.url(), "username": me["username"], "role": me["role"] });
+        let me = json!({ "server": server.url(), "username": username, "role": role });
         return print(format_args!("{me}\n"));
     }
-    print(format_args!("{} ({}) at {}\n", text(&me["username"]), text(&me["role"]), server.url()))
+    print(format_args!("{} ({}) at {}\n", text(&username), text(&role), server.url()))
 }

@@ -6,16 +6,18 @@ use anyhow::{Context as _, bail};
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use http::Method;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::account::{PasswordSource, read_password};
-use super::args::server_client::{RegistryServer, ServerOptions, items, moment, text};
+use super::args::server_client::{RegistryServer, ServerOptions, moment, text};
 use super::consent::ConsentOption;
 use super::output::table::{copied, name, table, whole, words};
 use super::print;
 use super::suggest::nearest;
-use crate::catalog::RegistryKind;
-use crate::client::Client;
+use crate::api::registries::{HookReply, LastScanReply, RegistryReply};
+use crate::catalog::{RegistryKind, ScanState};
+use crate::client::{Client, Error};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -208,7 +210,6 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn add(options: AddOptions) -> anyhow::Result<()> {
-    use secrecy::ExposeSecret as _;
     let here = Path::new(&options.url);
     if here.is_relative() && here.exists() {
         bail!(
@@ -218,7 +219,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
         );
     }
     let password = match options.username.as_str() {
-        "" => secrecy::SecretString::from(""),
+        "" => SecretString::from(""),
         name => options.password.read(&format!("Password of {name} at {}: ", options.url))?,
     };
     let mut form = json!({
@@ -231,27 +232,24 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
     if options.json {
         print(format_args!("{reply}\n"))?;
-    } else {
-        stderrln!(
-            "Added {} as registry {}. Scan it with: silo scan {} --wait",
-            options.name,
-            reply["id"],
-            options.name
-        );
     }
-    tell_notes(&reply);
+    let registry: RegistryReply = reply.read()?;
+    if !options.json {
+        let name = options.name;
+        stderrln!("Added {name} as registry {}. Scan it with: silo scan {name} --wait", registry.id);
+    }
+    tell_notes(&registry);
     Ok(())
 }
 
 /// Prints the server's notes for the registry's administrator.
-fn tell_notes(reply: &Value) {
-    for note in items(&reply["notes"]) {
+fn tell_notes(registry: &RegistryReply) {
+    for note in &registry.notes {
         stderrln!("Mind: {}", text(note));
     }
 }
 
 async fn set(options: SetOptions) -> anyhow::Result<()> {
-    use secrecy::ExposeSecret as _;
     let client = options.server.client()?;
     let id = find(&client, &options.registry).await?;
     let mut form = json!({});
@@ -293,12 +291,11 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
         let is_asked = form.as_object().is_some_and(|form| form.keys().any(|key| !key.starts_with("verified")));
         stderrln!("Changed {}{}.", options.registry, if is_asked { "; it answers" } else { "" });
     }
-    tell_notes(&reply);
+    tell_notes(&reply.read()?);
     Ok(())
 }
 
 async fn hook(registry: &str, secret: bool, json: bool, server: &ServerOptions) -> anyhow::Result<()> {
-    use secrecy::ExposeSecret as _;
     let client = server.client()?;
     let id = find(&client, registry).await?;
     let secret = if secret { read_password("Secret that notifications are signed with: ")? } else { "".into() };
@@ -307,34 +304,35 @@ async fn hook(registry: &str, secret: bool, json: bool, server: &ServerOptions) 
     if json {
         return print(format_args!("{reply}\n"));
     }
-    let lines = |key: &str| -> String {
-        let all = reply[key].as_str().unwrap_or_default().lines();
-        all.map(|line| format!("{}\n", text(&line.into()))).collect()
-    };
-    print(lines("url"))?;
-    stderr!(
-        "\nThis address is shown once; whoever knows it can make SILO look into {registry}.\n\n{}",
-        lines("advice")
-    );
+    let HookReply { url, advice } = reply.read()?;
+    let lines =
+        |secret: &SecretString| -> String { secret.expose_secret().lines().map(|line| text(line) + "\n").collect() };
+    print(lines(&url))?;
+    stderr!("\nThis address is shown once; whoever knows it can make SILO look into {registry}.\n\n{}", lines(&advice));
     Ok(())
 }
 
 /// What is verified in a registry: `all`, or namespaces.
-fn verified(row: &Value) -> String {
-    if row["verified"] == true {
+fn verified(registry: &RegistryReply) -> String {
+    if registry.verified {
         return "all".to_owned();
     }
-    let named = items(&row["verifiedNamespaces"]).iter().map(text);
-    named.map(|name| if name.is_empty() { "/".to_owned() } else { name }).collect::<Vec<_>>().join(" ")
+    let named =
+        registry.verified_namespaces.iter().map(|name| if name.is_empty() { "/".to_owned() } else { text(name) });
+    named.collect::<Vec<_>>().join(" ")
 }
 
 /// State or result of a registry's last scan, in a word or two.
-fn last_scan(scan: &Value) -> String {
-    match (text(&scan["state"]).as_str(), scan["held"].as_u64()) {
-        ("", _) => "never".to_owned(),
-        ("held", Some(tags)) => format!("held: {tags} tags vanished"),
-        (state, _) => state.to_owned(),
+fn last_scan(scan: Option<&LastScanReply>) -> String {
+    match scan {
+        None => "never".to_owned(),
+        Some(scan) if is_held(scan) => format!("held: {} tags vanished", scan.held),
+        Some(scan) => text(&scan.state),
     }
+}
+
+fn is_held(scan: &LastScanReply) -> bool {
+    ScanState::parse(&scan.state) == Some(ScanState::Held)
 }
 
 async fn list(json: bool, server: &ServerOptions) -> anyhow::Result<()> {
@@ -343,16 +341,17 @@ async fn list(json: bool, server: &ServerOptions) -> anyhow::Result<()> {
         print(format_args!("{reply}\n"))?;
         return Ok(());
     }
-    let rows = items(&reply).iter().map(|row| {
+    let registries: Vec<RegistryReply> = reply.read()?;
+    let rows = registries.iter().map(|registry| {
         [
-            text(&row["id"]),
-            text(&row["name"]),
-            text(&row["kind"]),
-            text(&row["url"]),
-            text(&row["org"]),
-            verified(row),
-            last_scan(&row["lastScan"]),
-            moment(&row["nextScanAt"]),
+            registry.id.to_string(),
+            text(&registry.name),
+            text(&registry.kind),
+            text(&registry.url),
+            text(&registry.org),
+            verified(registry),
+            last_scan(registry.last_scan.as_ref()),
+            registry.next_scan_at.map(moment).unwrap_or_default(),
         ]
     });
     let columns = [
@@ -366,26 +365,28 @@ async fn list(json: bool, server: &ServerOptions) -> anyhow::Result<()> {
         whole("NEXT SCAN"),
     ];
     print(format_args!("{}\n", table(columns, rows)))?;
-    for row in items(&reply).iter().filter(|row| row["lastScan"]["state"] == "held") {
-        let name = text(&row["name"]);
+    for registry in registries.iter().filter(|registry| registry.last_scan.as_ref().is_some_and(is_held)) {
+        let name = text(&registry.name);
         stderrln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");
     }
     Ok(())
 }
 
+/// All registries of a server.
+pub(super) async fn all(client: &Client) -> Result<Vec<RegistryReply>, Error> {
+    client.ask(Method::GET, "/api/v1/registries", &[], None).await?.read()
+}
+
 /// Id of a registry given by name or id; names take precedence.
 pub(super) async fn find(client: &Client, wanted: &str) -> anyhow::Result<i64> {
-    let reply = client.ask(Method::GET, "/api/v1/registries", &[], None).await?;
-    let by = |matches: &dyn Fn(&Value) -> bool| {
-        items(&reply).iter().find(|row| matches(row)).and_then(|row| row["id"].as_i64())
-    };
-    let by_id = || wanted.parse::<i64>().ok().and_then(|id| by(&|row| row["id"] == id));
-    if let Some(id) = by(&|row| row["name"] == wanted).or_else(by_id) {
-        return Ok(id);
+    let known = all(client).await?;
+    let by_name = known.iter().find(|registry| registry.name == wanted);
+    let by_id = || wanted.parse().ok().and_then(|id: i64| known.iter().find(|registry| registry.id == id));
+    if let Some(registry) = by_name.or_else(by_id) {
+        return Ok(registry.id);
     }
-    let names = items(&reply).iter().filter_map(|row| row["name"].as_str());
-    let advice = match nearest(wanted, names).first() {
-        Some(meant) => format!("did you mean {}?", text(&(*meant).into())),
+    let advice = match nearest(wanted, known.iter().map(|registry| registry.name.as_str())).first() {
+        Some(meant) => format!("did you mean {}?", text(meant)),
         None => "list them with: silo registry list".to_owned(),
     };
     bail!("there is no registry '{wanted}'; {advice}")

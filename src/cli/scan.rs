@@ -10,12 +10,14 @@ use indicatif::{HumanBytes, HumanDuration, MultiProgress, ProgressBar, ProgressS
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::server_client::{ServerOptions, items, text};
+use super::args::server_client::{ServerOptions, text};
 use super::output::table::{cut_beside, cut_in_the_middle, name, table, whole};
 use super::print;
-use super::registry::find;
-use crate::catalog::{OutcomeGroup, TagOutcome};
-use crate::client::Client;
+use super::registry;
+use crate::api::PageReply;
+use crate::api::scans::{ScanCountsReply, ScanReply};
+use crate::catalog::{OutcomeGroup, ScanState, TagOutcome};
+use crate::client::{Client, Error, ServerReply};
 
 /// Poll interval for a running scan without an event stream.
 const LOOK: Duration = Duration::from_millis(300);
@@ -50,11 +52,8 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     let client = options.server.client()?;
     let registries = match &options.registry {
-        Some(wanted) => vec![find(&client, wanted).await?],
-        None => {
-            let reply = client.ask(Method::GET, "/api/v1/registries", &[], None).await?;
-            items(&reply).iter().filter_map(|row| row["id"].as_i64()).collect()
-        }
+        Some(wanted) => vec![registry::find(&client, wanted).await?],
+        None => registry::all(&client).await?.into_iter().map(|registry| registry.id).collect(),
     };
     if registries.is_empty() {
         bail!("there is no registry yet; add one with: silo registry add NAME URL");
@@ -70,19 +69,20 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         } else {
             (Method::POST, format!("/api/v1/registries/{id}/scans"))
         };
-        scans.push(client.ask(method, &path, &[], None).await?);
+        scans.push(ReadScan::of(client.ask(method, &path, &[], None).await?)?);
     }
     let waits = options.wait || options.follow;
     if waits {
         scans = wait(&client, scans).await?;
     }
     if options.json {
-        print(format_args!("{}\n", Value::from(scans.clone())))?;
+        let replies: Value = scans.iter().map(|scan| scan.reply.json().clone()).collect();
+        print(format_args!("{replies}\n"))?;
     } else {
         show(&scans, waits || options.cancel)?;
     }
-    let held = scans.iter().filter(|_| waits).filter(|scan| scan["state"] == "held");
-    let held: Vec<String> = held.map(|scan| text(&scan["registry"])).collect();
+    let held = scans.iter().filter(|scan| waits && scan.state() == Some(ScanState::Held));
+    let held: Vec<String> = held.map(|scan| text(&scan.scan.registry)).collect();
     if let Some(name) = held.first() {
         let names = held.join(", ");
         bail!(
@@ -90,42 +90,64 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
              silo scan {name} --confirm"
         );
     }
-    let is_bad = |scan: &&Value| scan["state"] == "failed" || (scan["state"] == "cancelled" && !options.cancel);
-    let failed = scans.iter().filter(is_bad).count();
-    if failed > 0 {
-        let is_cancelled = scans.iter().filter(is_bad).any(|scan| scan["state"] == "cancelled");
+    let is_bad = |state: &ScanState| match state {
+        ScanState::Failed => true,
+        ScanState::Cancelled => !options.cancel,
+        _ => false,
+    };
+    let bad: Vec<ScanState> = scans.iter().filter_map(ReadScan::state).filter(is_bad).collect();
+    if !bad.is_empty() {
+        let (failed, is_cancelled) = (bad.len(), bad.contains(&ScanState::Cancelled));
         let ended = if is_cancelled { "failed or were cancelled" } else { "failed" };
         bail!("{failed} of {} scans {ended}", scans.len());
     }
     Ok(())
 }
 
+/// A scan, and the reply that it was read from, for `--json`.
+struct ReadScan {
+    reply: ServerReply,
+    scan: ScanReply,
+}
+
+impl ReadScan {
+    fn of(reply: ServerReply) -> Result<Self, Error> {
+        let scan = reply.read()?;
+        Ok(Self { reply, scan })
+    }
+
+    /// Its state; `None` for one that this program does not know.
+    fn state(&self) -> Option<ScanState> {
+        ScanState::parse(&self.scan.state)
+    }
+}
+
 /// Id of a registry's newest scan.
-async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<Value> {
+async fn last_scan(client: &Client, registry: i64) -> anyhow::Result<i64> {
     let query = [("registry", registry.to_string()), ("limit", "1".to_owned())];
     let query: Vec<(&str, &str)> = query.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let reply = client.ask(Method::GET, "/api/v1/scans", &query, None).await?;
-    match items(&reply["items"]).first() {
-        Some(scan) => Ok(scan["id"].clone()),
+    match reply.read::<PageReply<ScanReply>>()?.items.first() {
+        Some(scan) => Ok(scan.id),
         None => bail!("this registry was never scanned; scan it with: silo scan NAME"),
     }
 }
 
 /// Watches all scans until they end, with a progress bar each. Bars are drawn on standard error, and only on a
 /// terminal.
-async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> {
+async fn wait(client: &Client, scans: Vec<ReadScan>) -> anyhow::Result<Vec<ReadScan>> {
     let style = ProgressStyle::with_template(&format!("{{prefix:{NAME}}} {{bar:{BAR}}} {{wide_msg}}"))?;
     let bars = MultiProgress::new();
-    let watched = scans.iter().map(|scan| {
-        let name = cut_in_the_middle(&text(&scan["registry"]), NAME);
+    let names: Vec<String> = scans.iter().map(|scan| text(&scan.scan.registry)).collect();
+    let watched = scans.into_iter().zip(&names).map(|(scan, name)| {
+        let name = cut_in_the_middle(name, NAME);
         let bar = bars.add(ProgressBar::new(0).with_style(style.clone()).with_prefix(name));
-        watch(client, scan.clone(), bar)
+        watch(client, scan, bar)
     });
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         ended = try_join_all(watched) => ended,
         _ = interrupt.recv() => {
-            let names: Vec<String> = scans.iter().map(|scan| text(&scan["registry"])).collect();
             let again = names.first().filter(|_| names.len() == 1).map_or(String::new(), |name| format!(" {name}"));
             bail!("the server goes on scanning {}; follow it again with: silo scan{again} --follow", names.join(", "))
         }
@@ -133,31 +155,30 @@ async fn wait(client: &Client, scans: Vec<Value>) -> anyhow::Result<Vec<Value>> 
 }
 
 /// Follows one scan to its end.
-async fn watch(client: &Client, mut scan: Value, bar: ProgressBar) -> anyhow::Result<Value> {
-    let path = format!("/api/v1/scans/{}", scan["id"]);
+async fn watch(client: &Client, mut scan: ReadScan, bar: ProgressBar) -> anyhow::Result<ReadScan> {
+    let path = format!("/api/v1/scans/{}", scan.scan.id);
     if let Ok(mut events) = client.follow(&format!("{path}/events")).await {
         // An error ends the stream only: the scan is polled below.
         while let Ok(Some(next)) = events.next().await {
-            scan = next;
-            draw(&scan, &bar);
+            scan = ReadScan::of(next)?;
+            draw(&scan.scan, &bar);
         }
     }
-    while is_active(&scan) {
+    while is_active(&scan.scan) {
         tokio::time::sleep(LOOK).await; // because there is no event stream
-        scan = client.ask(Method::GET, &path, &[], None).await?;
-        draw(&scan, &bar);
+        scan = ReadScan::of(client.ask(Method::GET, &path, &[], None).await?)?;
+        draw(&scan.scan, &bar);
     }
     Ok(scan)
 }
 
-fn is_active(scan: &Value) -> bool {
-    scan["state"] == "queued" || scan["state"] == "running"
+fn is_active(scan: &ScanReply) -> bool {
+    ScanState::parse(&scan.state).is_some_and(ScanState::is_active)
 }
 
-fn draw(scan: &Value, bar: &ProgressBar) {
-    let counts = &scan["counts"];
-    bar.set_length(counts["tags"].as_u64().unwrap_or_default());
-    bar.set_position(counts["tagsDone"].as_u64().unwrap_or_default());
+fn draw(scan: &ScanReply, bar: &ProgressBar) {
+    bar.set_length(scan.counts.counts.tags);
+    bar.set_position(scan.counts.counts.tags_done);
     bar.set_message(cut_beside(NAME + BAR + 2, &progress(scan)));
     if !is_active(scan) {
         bar.finish();
@@ -165,85 +186,75 @@ fn draw(scan: &Value, bar: &ProgressBar) {
 }
 
 /// Progress of a scan in a line, the most important first.
-fn progress(scan: &Value) -> String {
-    let count = |key: &str| scan["counts"][key].as_u64().unwrap_or_default();
-    let mut parts = vec![text(&scan["state"])];
-    if let Some(seconds) = scan["remainingSeconds"].as_u64() {
+fn progress(scan: &ScanReply) -> String {
+    let counts = &scan.counts.counts;
+    let mut parts = vec![text(&scan.state)];
+    if let Some(seconds) = scan.remaining_seconds.and_then(|seconds| u64::try_from(seconds).ok()) {
         parts.push(format!("{} left", HumanDuration(Duration::from_secs(seconds))));
     }
-    if count("repositories") > 0 {
-        let known = count("repositories").saturating_sub(count("repositoriesSkipped"));
-        parts.push(format!("{}/{known} repositories", count("repositoriesDone")));
-        parts.push(format!("{}/{} tags", count("tagsDone"), count("tags")));
+    if counts.repositories > 0 {
+        let known = counts.repositories.saturating_sub(counts.repositories_skipped);
+        parts.push(format!("{}/{known} repositories", counts.repositories_done));
+        parts.push(format!("{}/{} tags", counts.tags_done, counts.tags));
     }
-    if count("requests") > 0 {
-        parts.push(format!("{} requests", count("requests")));
-        parts.push(HumanBytes(count("bytes")).to_string());
+    if counts.requests > 0 {
+        parts.push(format!("{} requests", counts.requests));
+        parts.push(HumanBytes(counts.bytes).to_string());
     }
-    if count("throttledMs") >= 1000 {
-        parts.push(format!("{} throttled", HumanDuration(Duration::from_millis(count("throttledMs")))));
+    if counts.throttled_ms >= 1000 {
+        parts.push(format!("{} throttled", HumanDuration(Duration::from_millis(counts.throttled_ms))));
     }
     parts.join(", ")
 }
 
 /// Counts of the tags' outcomes, in a line.
-fn outcomes(counts: &Value) -> String {
-    let count = |key: &str| counts[key].as_u64().unwrap_or_default();
-    let mut parts = vec![format!("{} tags: {} Seed", count("tags"), count("tagsSeed"))];
-    for (key, words, group) in [
-        ("tagsNotSeed", "not Seed", OutcomeGroup::NotSeed),
-        ("tagsWithProblems", "with problems", OutcomeGroup::Problem),
-        ("tagsPassedOver", "passed over", OutcomeGroup::PassedOver),
+fn outcomes(scan: &ScanCountsReply) -> String {
+    let ScanCountsReply { counts, tags_seed, tags_not_seed, tags_with_problems, tags_passed_over } = scan;
+    let mut parts = vec![format!("{} tags: {tags_seed} Seed", counts.tags)];
+    for (tags, words, group) in [
+        (tags_not_seed, "not Seed", OutcomeGroup::NotSeed),
+        (tags_with_problems, "with problems", OutcomeGroup::Problem),
+        (tags_passed_over, "passed over", OutcomeGroup::PassedOver),
     ] {
-        let reasons = TagOutcome::ALL.iter().filter(|outcome| outcome.group() == group).filter_map(|outcome| {
-            let tags = counts["outcomes"][outcome.as_str()].as_u64()?;
-            Some(format!("{tags} {}", outcome.as_str()))
-        });
-        let reasons: Vec<String> = reasons.collect();
-        if count(key) > 0 {
-            parts.push(format!("{} {words} ({})", count(key), reasons.join(", ")));
+        let reasons = TagOutcome::ALL.iter().filter(|outcome| outcome.group() == group);
+        let reasons = reasons.map(|outcome| (counts.outcomes.get(*outcome), outcome.as_str()));
+        let reasons: Vec<String> =
+            reasons.filter(|(tags, _)| *tags > 0).map(|(tags, reason)| format!("{tags} {reason}")).collect();
+        if *tags > 0 {
+            parts.push(format!("{tags} {words} ({})", reasons.join(", ")));
         }
     }
     parts.join(", ")
 }
 
-fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
+fn show(scans: &[ReadScan], ended: bool) -> anyhow::Result<()> {
     if !ended {
-        for scan in scans {
-            let registry = text(&scan["registry"]);
-            stderrln!(
-                "Scan {} of {registry} is {}. Follow it with: silo scan {registry} --follow",
-                scan["id"],
-                text(&scan["state"])
-            );
+        for ReadScan { scan, .. } in scans {
+            let (registry, state) = (text(&scan.registry), text(&scan.state));
+            stderrln!("Scan {} of {registry} is {state}. Follow it with: silo scan {registry} --follow", scan.id);
         }
         return Ok(());
     }
-    let rows = scans.iter().map(|scan| {
-        let counts = &scan["counts"];
-        [
-            text(&scan["registry"]),
-            text(&scan["state"]),
-            text(&counts["images"]),
-            text(&counts["added"]),
-            text(&counts["changed"]),
-            text(&counts["removed"]),
-            text(&counts["problems"]),
-        ]
+    let rows = scans.iter().map(|ReadScan { scan, .. }| {
+        let counts = &scan.counts.counts;
+        let [images, added, changed, removed, problems] =
+            [counts.images, counts.added, counts.changed, counts.removed, counts.problems]
+                .map(|count| count.to_string());
+        [text(&scan.registry), text(&scan.state), images, added, changed, removed, problems]
     });
     let counts = ["STATE", "IMAGES", "ADDED", "CHANGED", "REMOVED", "PROBLEMS"].map(whole);
     let [state, images, added, changed, removed, problems] = counts;
     let columns = [name("REGISTRY"), state, images, added, changed, removed, problems];
     print(format_args!("{}\n", table(columns, rows)))?;
-    for scan in scans {
-        let registry = text(&scan["registry"]);
-        if scan["counts"]["tags"] != scan["counts"]["tagsSeed"] {
-            stderrln!("{registry}: {}", outcomes(&scan["counts"]));
+    for ReadScan { scan, .. } in scans {
+        let registry = text(&scan.registry);
+        if scan.counts.counts.tags != scan.counts.tags_seed {
+            stderrln!("{registry}: {}", outcomes(&scan.counts));
         }
-        if let Some(error) = scan["error"].as_str() {
-            stderrln!("{registry}: {}", text(&error.into()));
+        if let Some(error) = &scan.error {
+            stderrln!("{registry}: {}", text(error));
         }
-        for note in items(&scan["notes"]) {
+        for note in &scan.notes {
             stderrln!("{registry}: {}", text(note));
         }
     }
@@ -252,24 +263,32 @@ fn show(scans: &[Value], ended: bool) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::catalog::ScanCounts;
 
     #[test]
     fn progress_says_what_is_known_and_nothing_else() {
-        let waiting = json!({"state": "queued", "counts": {}, "remainingSeconds": null});
+        let waiting = ScanReply { state: "queued".into(), ..ScanReply::default() };
         assert_eq!(progress(&waiting), "queued");
-        let counts = json!({
-            "repositories": 12, "repositoriesSkipped": 2, "repositoriesDone": 3, "tags": 40, "tagsDone": 17,
-            "requests": 21, "bytes": 2048, "throttledMs": 65_000,
-        });
-        let running = json!({"state": "running", "counts": counts, "remainingSeconds": 90});
+        let counts = ScanCounts {
+            repositories: 12,
+            repositories_skipped: 2,
+            repositories_done: 3,
+            tags: 40,
+            tags_done: 17,
+            requests: 21,
+            bytes: 2048,
+            throttled_ms: 65_000,
+            ..ScanCounts::default()
+        };
+        let counts = ScanCountsReply { counts, ..ScanCountsReply::default() };
+        let running =
+            ScanReply { state: "running".into(), counts, remaining_seconds: Some(90), ..ScanReply::default() };
         assert_eq!(
             progress(&running),
             "running, 2 minutes left, 3/10 repositories, 17/40 tags, 21 requests, 2.00 KiB, 65 seconds throttled"
         );
-        let odd = json!({"state": "running\u{1b}[2J", "counts": {"repositories": -1, "throttledMs": "x"}});
+        let odd = ScanReply { state: "running\u{1b}[2J".into(), remaining_seconds: Some(-1), ..ScanReply::default() };
         assert_eq!(progress(&odd), "running [2J", "what comes from a server does not steer a terminal");
     }
 }

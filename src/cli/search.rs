@@ -1,18 +1,21 @@
 //! `silo search`: searches a server's catalogue; `search_registry` searches a registry itself.
 
+use std::collections::BTreeMap;
 use std::io::stdout;
 use std::iter::once;
 
 use anstream::{AutoStream, ColorChoice};
 use clap::{Args, ValueEnum};
 use http::Method;
-use serde_json::Value;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::args::registry::RegistryOptions;
-use super::args::server_client::{ServerOptions, items, text, word};
+use super::args::server_client::{ServerOptions, text, word};
 use super::output::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
 use super::{print, search_registry};
+use crate::api::WireWord;
+use crate::api::search::{FacetCountReply, HighlightReply, SearchItemReply, SearchReply};
+use crate::client::ServerReply;
 
 /// Placeholders around matches until the table is laid out: they have no width, and are replaced in texts of replies.
 const START: char = '\u{2061}';
@@ -85,26 +88,25 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
         print(format_args!("{reply}\n"))?;
         return Ok(());
     }
-    let found = items(&reply["items"]);
+    let SearchReply { total, items: found, did_you_mean, facets, .. } = reply.read()?;
     if found.is_empty() {
         stderrln!("Nothing matches '{}'.", options.words.join(" "));
     } else {
-        print(format_args!("{}\n", shown(found, is_coloured, terminal_width())))?;
+        print(format_args!("{}\n", shown(&found, is_coloured, terminal_width())))?;
     }
     if options.facets && !found.is_empty() {
-        print(format_args!("\n{}\n", counts(&reply["facets"])))?;
+        print(format_args!("\n{}\n", counts(&facets.unwrap_or_default())))?;
     }
-    if let Some(meant) = reply["didYouMean"].as_str() {
-        stderrln!("Did you mean '{}'?", text(&meant.into()));
+    if let Some(meant) = did_you_mean {
+        stderrln!("Did you mean '{}'?", text(&meant));
     }
-    let total = reply["total"].as_u64().unwrap_or_default();
     if total > found.len() as u64 {
         stderrln!("{} of {total}; more with --limit.", found.len());
     }
     Ok(())
 }
 
-async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
+async fn ask(options: &Options, why: bool) -> anyhow::Result<ServerReply> {
     let (words, limit) = (options.words.join(" "), options.limit.to_string());
     let (kind, sort) = (word(&options.kind), word(&options.sort));
     let mut query = vec![("kind", kind.as_str()), ("limit", &limit), ("sort", &sort)];
@@ -122,10 +124,11 @@ async fn ask(options: &Options, why: bool) -> anyhow::Result<Value> {
 }
 
 /// The results as a table; below a row the reason for the match, if the server gives one and the row does not show it.
-fn shown(found: &[Value], is_coloured: bool, width: Option<usize>) -> String {
+fn shown(found: &[SearchItemReply], is_coloured: bool, width: Option<usize>) -> String {
     let rows = found.iter().map(|row| {
-        let [name, title] = ["name", "title"].map(|field| marked(row, field, is_coloured));
-        [name, text(&row["jobVersion"]), title, text(&row["organization"]), text(&row["image"]) + &marks(row)]
+        let name = marked(row, "name", &row.name, is_coloured);
+        let title = marked(row, "title", &row.title, is_coloured);
+        [name, text(&row.job_version), title, text(&row.organization), text(&row.image) + &marks(row)]
     });
     let Table { head, rows } = table_within(width, COLUMNS, rows);
     let mut out = vec![head];
@@ -137,78 +140,74 @@ fn shown(found: &[Value], is_coloured: bool, width: Option<usize>) -> String {
 }
 
 /// Remarks on a row.
-fn marks(row: &Value) -> String {
-    let others = row["groupCount"].as_u64().unwrap_or_default().saturating_sub(1);
+fn marks(row: &SearchItemReply) -> String {
+    let others = row.group_count.unwrap_or_default().saturating_sub(1);
     let others = match others {
         0 => String::new(),
         1 => "1 other maintainer has this job".to_owned(),
         _ => format!("{others} other maintainers have this job"),
     };
-    let marks = [
-        if row["origin"]["verified"] == true { "verified" } else { "" },
-        if row["valid"] == false { "invalid manifest" } else { "" },
-        &others,
-    ];
+    let marks =
+        [if row.origin.verified { "verified" } else { "" }, if row.valid { "" } else { "invalid manifest" }, &others];
     let marks: Vec<&str> = marks.into_iter().filter(|mark| !mark.is_empty()).collect();
     if marks.is_empty() { String::new() } else { format!("  ({})", marks.join("; ")) }
 }
 
-/// A field of a row, with matches marked.
-fn marked(row: &Value, field: &str, is_coloured: bool) -> String {
-    let whole = plain(&row[field]);
-    let highlight = items(&row["highlights"]).iter().find(|it| it["field"] == field && it["text"] == row[field]);
+/// A field of a row with this value, with matches marked.
+fn marked(row: &SearchItemReply, field: &str, value: &str, is_coloured: bool) -> String {
+    let whole = plain(value);
+    let highlight = highlights(row).iter().find(|it| it.field == field && it.text == value);
     match highlight.filter(|_| is_coloured) {
-        Some(highlight) => emphasised(&whole, &ranges(&highlight["ranges"])),
+        Some(highlight) => emphasised(&whole, &highlight.ranges),
         None => whole,
     }
 }
 
 /// The fragments of other fields that match, unless name or title match.
-fn reason(row: &Value, is_coloured: bool, width: Option<usize>) -> Option<String> {
+fn reason(row: &SearchItemReply, is_coloured: bool, width: Option<usize>) -> Option<String> {
     const MOST: usize = 2;
-    let highlights = items(&row["highlights"]);
-    if highlights.is_empty() || highlights.iter().any(|it| it["field"] == "name" || it["field"] == "title") {
+    let highlights = highlights(row);
+    if highlights.is_empty() || highlights.iter().any(|it| it.field == "name" || it.field == "title") {
         return None;
     }
     let told = highlights.iter().take(MOST).map(|it| {
-        let field = format!("    {}: ", text(&it["field"]));
+        let field = format!("    {}: ", text(&it.field));
         let room = width.map_or(usize::MAX, |width| width.saturating_sub(field.width()));
-        let (fragment, ranges) = from_where_it_matches(plain(&it["text"]), ranges(&it["ranges"]), room);
+        let (fragment, ranges) = from_where_it_matches(plain(&it.text), it.ranges.clone(), room);
         field + &cut(&if is_coloured { emphasised(&fragment, &ranges) } else { fragment }, room)
     });
     Some(told.collect::<Vec<_>>().join("\n"))
 }
 
 /// A text with its match ranges, in characters; the beginning is cut off if the first match would not fit in `room`.
-fn from_where_it_matches(text: String, ranges: Vec<(u64, u64)>, room: usize) -> (String, Vec<(u64, u64)>) {
-    let first = ranges.first().map_or(0, |(start, _)| *start as usize);
+fn from_where_it_matches(text: String, ranges: Vec<[usize; 2]>, room: usize) -> (String, Vec<[usize; 2]>) {
+    let first = ranges.first().map_or(0, |[start, _]| *start);
     if text.width() <= room || first <= room / 2 {
         return (text, ranges);
     }
     let left_out = (first - room / 4).min((text.width() + 1).saturating_sub(room));
-    let moved = |at: u64| at.saturating_sub(left_out as u64) + 1;
-    let ranges = ranges.into_iter().map(|(start, end)| (moved(start), moved(end))).collect();
+    let moved = |at: usize| at.saturating_sub(left_out) + 1;
+    let ranges = ranges.into_iter().map(|range| range.map(moved)).collect();
     (once('…').chain(text.chars().skip(left_out)).collect(), ranges)
 }
 
-fn ranges(value: &Value) -> Vec<(u64, u64)> {
-    items(value).iter().filter_map(|range| Some((range[0].as_u64()?, range[1].as_u64()?))).collect()
+fn highlights(row: &SearchItemReply) -> &[HighlightReply] {
+    row.highlights.as_deref().unwrap_or_default()
 }
 
 /// A text of a reply with the placeholders replaced by blanks, so that positions are unchanged.
-fn plain(value: &Value) -> String {
+fn plain(value: &str) -> String {
     text(value).replace([START, END], " ")
 }
 
-fn emphasised(plain: &str, ranges: &[(u64, u64)]) -> String {
+fn emphasised(plain: &str, ranges: &[[usize; 2]]) -> String {
     let mut out = String::new();
     for (at, c) in plain.chars().enumerate() {
-        let at = at as u64;
-        if ranges.iter().any(|(start, _)| *start == at) {
+        if ranges.iter().any(|[start, _]| *start == at) {
             out.push(START);
         }
         out.push(c);
-        if ranges.iter().any(|(_, end)| *end == at + 1) {
+        if ranges.iter().any(|[_, end]| *end == at + 1) {
             out.push(END);
         }
     }
@@ -221,36 +220,47 @@ pub(super) fn is_mark(c: char) -> bool {
 }
 
 /// The most frequent values of each facet, one facet per line.
-fn counts(facets: &Value) -> String {
+fn counts(facets: &BTreeMap<WireWord, Vec<FacetCountReply>>) -> String {
     const MOST: usize = 8;
-    let facets = facets.as_object().into_iter().flatten().filter(|(_, values)| !items(values).is_empty());
-    let rows = facets.map(|(facet, values)| {
-        let values = items(values);
+    let rows = facets.iter().filter(|(_, values)| !values.is_empty()).map(|(facet, values)| {
         let mut told: Vec<String> =
-            values.iter().take(MOST).map(|it| format!("{} ({})", plain(&it["value"]), it["count"])).collect();
+            values.iter().take(MOST).map(|it| format!("{} ({})", plain(&it.value), it.count)).collect();
         if values.len() > MOST {
             told.push("…".to_owned());
         }
-        [facet.clone(), told.join(", ")]
+        [text(facet), told.join(", ")]
     });
     table_within(terminal_width(), [whole("FACET"), words("VALUES")], rows).to_string()
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
+    fn found(name: &str, title: &str, highlights: Value) -> SearchItemReply {
+        SearchItemReply {
+            name: name.to_owned(),
+            title: title.to_owned(),
+            job_version: "1.0.0".to_owned(),
+            image: "h/i".to_owned(),
+            valid: true,
+            highlights: serde_json::from_value(highlights).expect("highlights"),
+            ..SearchItemReply::default()
+        }
+    }
+
     #[test]
     fn what_matches_stands_out_where_there_are_colours() {
-        let row = json!({
-            "name": "sea-ice", "title": "Größe of ice", "jobVersion": "1.0.0", "organization": "", "image": "h/i",
-            "highlights": [
+        let row = found(
+            "sea-ice",
+            "Größe of ice",
+            json!([
                 { "field": "name", "text": "sea-ice", "ranges": [[4, 7]] },
                 { "field": "title", "text": "Größe of ice", "ranges": [[0, 5], [9, 12]] },
-            ],
-        });
+            ]),
+        );
         let plain = shown(std::slice::from_ref(&row), false, None);
         assert_eq!(plain.lines().last(), Some("sea-ice  1.0.0    Größe of ice                h/i"));
         let coloured = shown(&[row], true, None);
@@ -262,13 +272,14 @@ mod tests {
     #[test]
     fn why_something_was_found_fits_a_line_and_shows_what_matches() {
         let fragment = "Takes scenes of every satellite that anybody has ever flown, and marks the ice in them";
-        let row = json!({
-            "name": "edges", "title": "Edges", "jobVersion": "1.0.0", "organization": "", "image": "h/i",
-            "highlights": [
+        let row = found(
+            "edges",
+            "Edges",
+            json!([
                 { "field": "description", "text": fragment, "ranges": [[75, 78]] },
                 { "field": "tags", "text": "ice", "ranges": [[0, 3]] },
-            ],
-        });
+            ]),
+        );
         let lines = |width| shown(std::slice::from_ref(&row), true, width);
         let narrow = lines(Some(60));
         let reasons: Vec<&str> = narrow.lines().skip(2).collect();

@@ -18,7 +18,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
-use super::error::HttpFailure;
+use super::error::{HttpFailure, problem_reply};
 use super::proxied::{PublicPrefix, client_address};
 use super::{path_spelling, unread_body};
 use crate::app::{App, Error};
@@ -160,28 +160,17 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
         }
         let status = parts.status;
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        let text = match &*error {
-            Error::Forbidden { user, role, needed } => {
-                let [role, needed] = [role, needed].map(|role| role.as_str());
-                format!("{text}: it needs the role {needed}, and {user} has the role {role}")
-            }
-            _ => text,
-        };
-        let title = status.canonical_reason().unwrap_or("Error");
-        let mut problem = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": text, "requestId": id });
-        if let Error::Unrunnable(problems) = &*error {
-            problem["problems"] = json!(problems);
-        }
-        problem
+        let problem = problem_reply(&error, status, text, id);
+        serde_json::to_string(&problem).expect("texts and numbers have a JSON form")
     } else if matches!(*error, Error::MethodNotAllowed) {
         // As the old service did.
         return Response::from_parts(parts, Body::empty());
     } else {
         parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        json!({ "error": text })
+        json!({ "error": text }).to_string()
     };
     parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(body.to_string()))
+    Response::from_parts(parts, Body::from(body))
 }
 
 /// A method as a label: unknown methods are unlimited in number, and each would be a series.

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
 
+use crate::api::WireWord;
+use crate::api::problem::{PlanProblemReply, ProblemReply};
 use crate::app::Error;
 
 /// Seconds after which to retry when something is unavailable.
@@ -67,5 +70,41 @@ fn status_of(error: &Error) -> StatusCode {
         Error::Registry(_) => StatusCode::BAD_GATEWAY,
         Error::Unavailable(_) | Error::StoreAway(_) | Error::Building(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The problem document of an error; `text` is what people are told, `id` the request's.
+pub(super) fn problem_reply(error: &Error, status: StatusCode, text: String, id: &str) -> ProblemReply {
+    let detail = match error {
+        Error::Forbidden { user, role, needed } => {
+            let [role, needed] = [role, needed].map(|role| role.as_str());
+            format!("{text}: it needs the role {needed}, and {user} has the role {role}")
+        }
+        _ => text,
+    };
+    let problems = match error {
+        Error::Unrunnable(problems) => Some(problems.iter().map(|problem| PlanProblemReply {
+            code: word_of(&problem.code),
+            subject: problem.subject.clone(),
+            message: problem.message.clone(),
+            help: problem.help.clone(),
+        })),
+        _ => None,
+    };
+    ProblemReply {
+        kind: "about:blank".into(),
+        title: status.canonical_reason().unwrap_or("Error").into(),
+        status: status.as_u16(),
+        detail,
+        request_id: id.to_owned(),
+        problems: problems.map(Iterator::collect),
+    }
+}
+
+/// The word that an enum without data is written as.
+pub(super) fn word_of(value: &impl Serialize) -> WireWord {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(word)) => word.into(),
+        _ => unreachable!("only enums without data are written as words"),
     }
 }

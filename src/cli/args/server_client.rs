@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, Local, Utc};
 use clap::{Args, ValueEnum};
 use http::Method;
-use serde_json::Value;
 
 use crate::cli::logins::KeptLogins;
 use crate::cli::output::render::steers;
@@ -108,35 +107,24 @@ pub(in crate::cli) async fn health(flags: &ConfigFlags, options: HealthOptions) 
 }
 
 /// A time for people: on a terminal short and in local time, else to the second in UTC.
-pub(in crate::cli) fn moment(value: &Value) -> String {
-    moment_of(text(value))
+pub(in crate::cli) fn moment(time: DateTime<Utc>) -> String {
+    match terminal_width() {
+        Some(_) => time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string(),
+        None => time.format("%Y-%m-%d %H:%M:%S").to_string(),
+    }
 }
 
-/// Formats a text in RFC 3339; other texts are unchanged.
+/// As [`moment`], of a text in RFC 3339; other texts are unchanged.
 pub(in crate::cli) fn moment_of(text: String) -> String {
-    match text.parse::<DateTime<Utc>>() {
-        Ok(time) if terminal_width().is_some() => time.with_timezone(&Local).format("%Y-%m-%d %H:%M").to_string(),
-        Ok(time) => time.format("%Y-%m-%d %H:%M:%S").to_string(),
-        Err(_) => text,
-    }
+    text.parse().map_or(text, moment)
 }
 
 /// A text of a reply, with control characters replaced by blanks: it is untrusted, and is printed to a terminal.
-pub(in crate::cli) fn text(value: &Value) -> String {
-    let plain = |text: &str| text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => plain(text),
-        other => plain(&other.to_string()),
-    }
+pub(in crate::cli) fn text(text: &str) -> String {
+    text.chars().map(|c| if steers(c) { ' ' } else { c }).collect()
 }
 
 /// The name of an enum's value, as in flags and in the API.
 pub(in crate::cli) fn word(one: &impl ValueEnum) -> String {
     one.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-}
-
-/// Items of a list in a reply.
-pub(in crate::cli) fn items(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
 }

@@ -6,13 +6,13 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context as _, bail, ensure};
 use clap::Args;
 use http::Method;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 use super::super::{ExitStatus, print};
 use super::path;
-use crate::cli::args::server_client::{ServerOptions, items, text};
+use crate::api::runs::{LogPieceReply, OutputFileReply, OutputListReply};
+use crate::cli::args::server_client::{ServerOptions, text};
 use crate::cli::output::render::tame;
 use crate::cli::output::table::{copied, name, table, whole, words};
 use crate::client::Client;
@@ -88,7 +88,7 @@ async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow
         let mut events = client.follow_from(path, query, last.as_deref()).await?;
         loop {
             match events.next().await {
-                Ok(Some(event)) => print(event["text"].as_str().unwrap_or_default())?,
+                Ok(Some(event)) => print(event.read::<LogPieceReply>()?.text)?,
                 Ok(None) => return Ok(ExitStatus::Done),
                 Err(why) => {
                     stderrln!("silo: {}; going on where it was", tame(&why.to_string()));
@@ -102,12 +102,13 @@ async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow
 
 pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
-    let left = client.ask(Method::GET, &path(&options.id, "/outputs"), &[], None).await?;
-    let mut files: Vec<(String, &Value)> = Vec::new();
-    for output in items(&left["files"]) {
-        files.extend(items(&output["files"]).iter().map(|file| (text(&output["name"]), file)));
+    let reply = client.ask(Method::GET, &path(&options.id, "/outputs"), &[], None).await?;
+    let left: OutputListReply = reply.read()?;
+    let mut files: Vec<(&str, &OutputFileReply)> = Vec::new();
+    for output in &left.files {
+        files.extend(output.files.iter().map(|file| (output.name.as_str(), file)));
     }
-    files.extend(items(&left["extra"]).iter().map(|file| (String::new(), file)));
+    files.extend(left.extra.iter().map(|file| ("", file)));
     if let Some(name) = &options.name {
         files.retain(|(output, _)| output == name);
         ensure!(!files.is_empty(), "run {} left no file for output {}", tame(&options.id), tame(name));
@@ -120,24 +121,24 @@ pub(super) async fn outputs(options: OutputOptions) -> anyhow::Result<ExitStatus
         return Ok(ExitStatus::Done);
     }
     if options.json {
-        print(format_args!("{left}\n"))?;
+        print(format_args!("{reply}\n"))?;
         return Ok(ExitStatus::Done);
     }
     let rows = files.iter().map(|(output, file)| {
-        [tame(output), tame(&text(&file["path"])), file["size"].to_string(), tame(&text(&file["mediaType"]))]
+        let media_type = file.media_type.as_deref().unwrap_or_default();
+        [text(output), text(&file.path), file.size.to_string(), text(media_type)]
     });
     print(format_args!("{}\n", table([name("OUTPUT"), copied("FILE"), whole("BYTES"), words("MEDIA TYPE")], rows)))?;
-    for (name, value) in left["json"].as_object().into_iter().flatten() {
+    for (name, value) in &left.json {
         print(format_args!("{} = {}\n", tame(name), tame(&value.to_string())))?;
     }
     Ok(ExitStatus::Done)
 }
 
 /// Downloads a file: complete and with the announced digest, or not at all.
-async fn fetch(client: &Client, id: &str, file: &Value, folder: &Path) -> anyhow::Result<()> {
-    let relative = file["path"].as_str().unwrap_or_default().to_owned();
-    let target =
-        folder.join(inside(&relative).with_context(|| format!("the server names a file {}", tame(&relative)))?);
+async fn fetch(client: &Client, id: &str, file: &OutputFileReply, folder: &Path) -> anyhow::Result<()> {
+    let relative = &file.path;
+    let target = folder.join(inside(relative).with_context(|| format!("the server names a file {}", tame(relative)))?);
     let shown = tame(&target.display().to_string());
     tokio::fs::create_dir_all(target.parent().unwrap_or(folder)).await.with_context(|| shown.clone())?;
     let mut part = target.clone().into_os_string();
@@ -155,11 +156,12 @@ async fn fetch(client: &Client, id: &str, file: &Value, folder: &Path) -> anyhow
         Ok(()) => out.flush().await.map_err(anyhow::Error::from),
         Err(why) => Err(why),
     };
-    let expected = text(&file["sha256"]);
     let found = hex::encode(hash.finalize());
-    let kept = kept.and_then(|()| match expected.is_empty() || expected == found {
-        true => Ok(()),
-        false => bail!("it was changed on its way: its SHA-256 is {found}, not {expected}"),
+    let kept = kept.and_then(|()| match &file.sha256 {
+        Some(expected) if *expected != found => {
+            bail!("it was changed on its way: its SHA-256 is {found}, not {}", text(expected))
+        }
+        _ => Ok(()),
     });
     match kept {
         Ok(()) => Ok(tokio::fs::rename(&part, &target).await?),

@@ -10,11 +10,13 @@ use http::Method;
 use serde_json::{Map, Value};
 
 use super::args::run::assignment;
-use super::args::server_client::{ServerOptions, items, moment, text, word};
+use super::args::server_client::{ServerOptions, moment, text, word};
 use super::output::render::tame;
 use super::output::table::{copied, table, whole, words};
 use super::{ExitStatus, print};
-use crate::client::{Client, Error};
+use crate::api::runs::{RunPageReply, RunReply, RunSummaryReply};
+use crate::catalog::RunStatus;
+use crate::client::{Client, Error, ServerReply};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
@@ -120,19 +122,18 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitStatus> {
         Command::Submit(options) => submit::run(options).await,
         Command::List(options) => list(options).await,
         Command::Show(options) => {
-            let record = get(&options.server.client()?, &options.id).await?;
+            let reply = get(&options.server.client()?, &options.id).await?;
             if options.json {
-                print(format_args!("{record}\n"))?
+                print(format_args!("{reply}\n"))?
             } else {
-                print(show::record(&record))?
+                print(show::record(&reply.read()?))?
             }
             Ok(ExitStatus::Done)
         }
         Command::Logs(options) => fetch::logs(options).await,
         Command::Wait(options) => {
             let client = options.server.client()?;
-            let record = wait(&client, &options.id).await?;
-            ended(&record, options.json)
+            ended(&wait(&client, &options.id).await?, options.json)
         }
         Command::Cancel(options) => cancel(options).await,
         Command::Rerun(options) => rerun(options).await,
@@ -146,32 +147,32 @@ async fn list(options: RunListOptions) -> anyhow::Result<ExitStatus> {
     let mut query = vec![("limit", limit.as_str()), ("status", &status), ("tag", &tags)];
     let given = [("job", &options.job), ("batch", &options.batch), ("error", &options.error)];
     query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
-    let page = options.server.client()?.ask(Method::GET, "/api/v1/runs", &query, None).await?;
+    let reply = options.server.client()?.ask(Method::GET, "/api/v1/runs", &query, None).await?;
     if options.json {
-        print(format_args!("{page}\n"))?;
+        print(format_args!("{reply}\n"))?;
         return Ok(ExitStatus::Done);
     }
-    let runs = items(&page["items"]);
+    let RunPageReply { items: runs, total, .. } = reply.read()?;
     if runs.is_empty() {
         stderrln!("There are no such runs.");
         return Ok(ExitStatus::Done);
     }
     let rows = runs.iter().map(|run| {
-        let job = format!("{} {}", tame(&text(&run["job"])), tame(&text(&run["jobVersion"])));
-        let stands = if run["status"] == "running" { text(&run["phase"]) } else { text(&run["status"]) };
-        let why = tame(&text(&run["error"]["name"]));
-        [text(&run["id"]), job, stands, why, tame(&text(&run["label"])), moment(&run["created"])]
+        let job = format!("{} {}", text(&run.job), text(&run.job_version));
+        let is_running = RunStatus::parse(&run.status) == Some(RunStatus::Running);
+        let stands = text(if is_running { &run.phase } else { &run.status });
+        let why = run.error.as_ref().map(|error| text(&error.name)).unwrap_or_default();
+        [text(&run.id), job, stands, why, text(&run.label), moment(run.created)]
     });
     let columns = [copied("ID"), words("JOB"), whole("STANDS"), words("ERROR"), words("LABEL"), whole("CREATED")];
     print(format_args!("{}\n", table(columns, rows)))?;
-    let total = page["total"].as_u64().unwrap_or_default();
     if total > runs.len() as u64 {
         stderrln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
     }
     Ok(ExitStatus::Done)
 }
 
-async fn get(client: &Client, id: &str) -> Result<Value, Error> {
+async fn get(client: &Client, id: &str) -> Result<ServerReply, Error> {
     client.ask(Method::GET, &path(id, ""), &[], None).await
 }
 
@@ -182,34 +183,37 @@ fn path(id: &str, rest: &str) -> String {
 }
 
 /// Waits for the end of a run, and returns its record. Reconnects if the stream ends early.
-async fn wait(client: &Client, id: &str) -> anyhow::Result<Value> {
+async fn wait(client: &Client, id: &str) -> anyhow::Result<ServerReply> {
     loop {
         let mut events = client.follow(&path(id, "/events")).await?;
         let mut seen = String::new();
-        while let Ok(Some(run)) = events.next().await {
-            let stands = text(&run["phase"]);
-            if stands != seen && run["finished"].is_null() {
+        while let Ok(Some(event)) = events.next().await {
+            let run: RunSummaryReply = event.read()?;
+            let stands = text(&run.phase);
+            if stands != seen && run.finished.is_none() {
                 stderrln!("{stands}");
             }
             seen = stands;
         }
-        let record = get(client, id).await?;
-        if record["finished"].is_string() {
-            return Ok(record);
+        let reply = get(client, id).await?;
+        if reply.read::<RunReply>()?.finished.is_some() {
+            return Ok(reply);
         }
     }
 }
 
 /// Prints how a run ended, and returns its exit code.
-fn ended(record: &Value, json: bool) -> anyhow::Result<ExitStatus> {
+fn ended(reply: &ServerReply, json: bool) -> anyhow::Result<ExitStatus> {
+    let run: RunReply = reply.read()?;
     if json {
-        print(format_args!("{record}\n"))?;
+        print(format_args!("{reply}\n"))?;
     } else {
-        stderr!("{}", show::end(record));
+        stderr!("{}", show::end(&run));
     }
-    Ok(match (record["status"].as_str(), record["error"]["category"].as_str()) {
-        (Some("successful"), _) => ExitStatus::Done,
-        (Some("failed"), Some("data" | "job")) => ExitStatus::JobFailed,
+    let category = run.error.as_ref().map(|error| error.category.as_ref());
+    Ok(match (RunStatus::parse(&run.status), category) {
+        (Some(RunStatus::Successful), _) => ExitStatus::Done,
+        (Some(RunStatus::Failed), Some("data" | "job")) => ExitStatus::JobFailed,
         _ => ExitStatus::Failed,
     })
 }
@@ -218,10 +222,13 @@ async fn cancel(options: SomeOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let mut failed = 0;
     for id in &options.ids {
-        match client.ask(Method::POST, &path(id, "/cancel"), &[], None).await {
-            Ok(run) if options.json => print(format_args!("{run}\n"))?,
-            Ok(run) if run["finished"].is_null() => print(format_args!("{} is being stopped\n", tame(id)))?,
-            Ok(run) => print(format_args!("{} {}\n", tame(id), text(&run["status"])))?,
+        let reply = client.ask(Method::POST, &path(id, "/cancel"), &[], None).await;
+        match reply {
+            Ok(reply) if options.json => print(format_args!("{reply}\n"))?,
+            Ok(reply) => match reply.read::<RunSummaryReply>()? {
+                run if run.finished.is_none() => print(format_args!("{} is being stopped\n", tame(id)))?,
+                run => print(format_args!("{} {}\n", tame(id), text(&run.status)))?,
+            },
             Err(why) => {
                 failed += 1;
                 stderrln!("silo: {}: {}", tame(id), tame(&why.to_string()));
@@ -238,11 +245,11 @@ async fn rerun(options: RerunOptions) -> anyhow::Result<ExitStatus> {
     let client = options.server.client()?;
     let mut change = Map::new();
     submit::add_given(&client, &mut change, &options.input, &options.json_input, &options.setting).await?;
-    let record = client.ask(Method::POST, &path(&options.id, "/rerun"), &[], Some(&Value::Object(change))).await?;
+    let reply = client.ask(Method::POST, &path(&options.id, "/rerun"), &[], Some(&Value::Object(change))).await?;
     if options.json {
-        print(format_args!("{record}\n"))?
+        print(format_args!("{reply}\n"))?
     } else {
-        print(format_args!("{}\n", text(&record["id"])))?
+        print(format_args!("{}\n", text(&reply.read::<RunReply>()?.id)))?
     }
     Ok(ExitStatus::Done)
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::{ExitStatus, print};
 use super::{ended, wait};
+use crate::api::runs::{PlannedRunReply, RunReply, UploadReply};
 use crate::cli::args::run::{assignment, json_text};
 use crate::cli::args::server_client::{ServerOptions, text};
 use crate::cli::output::render::tame;
@@ -90,16 +91,17 @@ pub(super) async fn run(options: Options) -> anyhow::Result<ExitStatus> {
     ];
     form.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     let query: &[(&str, &str)] = if options.dry_run { &[("dry_run", "true")] } else { &[] };
-    let record = client.ask(Method::POST, "/api/v1/runs", query, Some(&Value::Object(form))).await?;
-    if options.dry_run && !options.json {
-        print(format_args!("{}\n", tame(&text(&record["dockerRun"]))))?;
+    let reply = client.ask(Method::POST, "/api/v1/runs", query, Some(&Value::Object(form))).await?;
+    if options.json && !options.wait {
+        print(format_args!("{reply}\n"))?;
         return Ok(ExitStatus::Done);
     }
-    if options.dry_run || (options.json && !options.wait) {
-        print(format_args!("{record}\n"))?;
+    if options.dry_run {
+        print(format_args!("{}\n", text(&reply.read::<PlannedRunReply>()?.docker_run)))?;
         return Ok(ExitStatus::Done);
     }
-    let id = text(&record["id"]);
+    let RunReply { id, .. } = reply.read()?;
+    let id = text(&id);
     if !options.wait {
         print(format_args!("{id}\n"))?;
         stderrln!("Follow it with: silo runs logs {id} --follow");
@@ -175,6 +177,6 @@ async fn send(client: &Client, path: &Path) -> anyhow::Result<Value> {
     let shown_by = bar.clone();
     let upload = client.send_file("/api/v1/uploads", name, file, move |sent| shown_by.inc(sent)).await;
     bar.finish_and_clear();
-    let upload = upload?;
-    Ok(json!({"upload": upload["sha256"], "name": name}))
+    let UploadReply { sha256, .. } = upload?.read()?;
+    Ok(json!({"upload": sha256, "name": name}))
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use silo::http::RouteEntry;
 
 use super::app::Reply;
+use super::wire;
 
 /// The parsed document.
 pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
@@ -30,8 +31,8 @@ pub fn check(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) 
     }
 }
 
-fn checked(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) -> Result<(), String> {
-    let path = path.split(['?', '#']).next().unwrap_or_default();
+fn checked(routes: &[RouteEntry], method: &Method, asked: &str, reply: &Reply) -> Result<(), String> {
+    let path = asked.split(['?', '#']).next().unwrap_or_default();
     let here: Vec<&RouteEntry> = best(routes, path);
     if method != Method::OPTIONS && !reply.headers.contains_key("x-request-id") {
         return Err("the header X-Request-Id is missing".to_owned());
@@ -52,8 +53,8 @@ fn checked(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) ->
         _ => {}
     }
     // HEAD is documented as GET.
-    let asked = if method == Method::HEAD { &Method::GET } else { method };
-    let route = here.iter().find(|route| route.method == *asked).ok_or("there is no such route")?;
+    let served = if method == Method::HEAD { &Method::GET } else { method };
+    let route = here.iter().find(|route| route.method == *served).ok_or("there is no such route")?;
     let operation = &DOCUMENT["paths"][documented(route.path)][route.method.as_str().to_lowercase()];
     let response = resolve(&operation["responses"][reply.status.to_string()]);
     if response.is_null() {
@@ -64,7 +65,11 @@ fn checked(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) ->
             return Err(format!("the header {name} is missing"));
         }
     }
-    if method == Method::HEAD { same(&reply.text, "") } else { body(response, reply) }
+    if method == Method::HEAD {
+        return same(&reply.text, "");
+    }
+    body(response, reply)?;
+    wire::check(method, route.path, asked, reply.header("content-type"), &reply.text)
 }
 
 /// Whether errors at this path are problem documents (RFC 9457).

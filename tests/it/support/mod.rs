@@ -19,6 +19,7 @@ pub mod stored;
 pub mod tls;
 pub mod token_desk;
 pub mod token_server;
+pub mod wire;
 
 use std::path::Path;
 use std::process::Command;

@@ -7,13 +7,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::sse;
 use axum::response::{IntoResponse, Response};
-use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _, stream};
 use http::{HeaderMap, HeaderValue, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::watch;
 
 use super::limit;
+use crate::api::events::{EventPageReply, EventReply};
 use crate::app::{App, Error, EventStart};
 use crate::catalog::{EventId, EventQuery, ImageEvent, RegistryId};
 use crate::http::error::Result;
@@ -35,31 +35,11 @@ pub(super) struct EventsQuery {
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EventView {
-    id: i64,
-    /// `image.added`, `image.changed`, `image.removed`.
-    kind: &'static str,
-    at: DateTime<Utc>,
-    registry_id: i64,
-    registry: String,
-    repository: String,
-    tag: String,
-    digest: String,
-    /// `/api/v1/images/{id}` of an image that was removed since answers 404.
-    image_id: i64,
-    job_name: String,
-    job_version: String,
-    package_version: String,
-    title: String,
-}
-
-impl From<ImageEvent> for EventView {
+impl From<ImageEvent> for EventReply {
     fn from(event: ImageEvent) -> Self {
         Self {
             id: event.id.0,
-            kind: event.kind.as_str(),
+            kind: event.kind.as_str().into(),
             at: event.at,
             registry_id: event.registry_id.0,
             registry: event.registry,
@@ -73,16 +53,6 @@ impl From<ImageEvent> for EventView {
             title: event.title,
         }
     }
-}
-
-/// One page. Unlike other lists, it always has a next one, as there will be more events.
-#[derive(Serialize)]
-struct EventsView {
-    items: Vec<EventView>,
-    /// Cursor to pass as `after`.
-    next: String,
-    /// Whether events after the requested one are lost.
-    missed: bool,
 }
 
 pub(super) async fn list(
@@ -112,12 +82,12 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<EventId>> {
 }
 
 /// Without `after` from the oldest stored event.
-async fn page(app: &App, query: &EventQuery, after: Option<EventId>, limit: u32) -> Result<EventsView> {
+async fn page(app: &App, query: &EventQuery, after: Option<EventId>, limit: u32) -> Result<EventPageReply> {
     let EventStart { after: start, missed } = app.event_start(after.unwrap_or(EventId(0))).await?;
     let events = app.event_list(query, start, limit).await?;
     let next = events.last().map_or(start, |last| last.id);
-    Ok(EventsView {
-        items: events.into_iter().map(EventView::from).collect(),
+    Ok(EventPageReply {
+        items: events.into_iter().map(EventReply::from).collect(),
         next: next.to_string(),
         missed: missed && after.is_some(),
     })
@@ -174,7 +144,7 @@ impl EventFollower {
 }
 
 fn sent(event: ImageEvent) -> sse::Event {
-    let view = EventView::from(event);
+    let view = EventReply::from(event);
     let data = serde_json::to_string(&view).expect("texts and numbers have a JSON form");
     sse::Event::default().id(view.id.to_string()).event(view.kind).data(data)
 }

@@ -2,55 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 
-use super::PageView;
 use super::lists::{AskedPage, SortWords};
-use super::origins::OriginView;
+use crate::api::PageReply;
+use crate::api::images::{ImageDetailReply, ImageReply, PastDigestReply};
 use crate::app::App;
 use crate::catalog::{CatalogueImage, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters, id};
-use crate::seed::{ManifestProblem, manifest};
+use crate::seed::manifest;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ImageDetailView {
-    id: i64,
-    /// What `docker pull` takes.
-    reference: String,
-    digest: String,
-    platforms: Vec<String>,
-    /// Bytes to pull, compressed.
-    size: Option<u64>,
-    built_at: Option<DateTime<Utc>>,
-    registry_id: i64,
-    job_id: i64,
-    job_version_id: i64,
-    /// Registry and namespace.
-    origin: OriginView,
-    first_seen_at: DateTime<Utc>,
-    changed_at: DateTime<Utc>,
-    /// Earlier digests of the tag, newest first.
-    history: Vec<PastDigestView>,
-    valid: bool,
-    /// All problems that validation found in the manifest.
-    problems: Vec<ManifestProblem>,
-    manifest: Value,
-}
-
-#[derive(Serialize)]
-struct PastDigestView {
-    digest: String,
-    since: DateTime<Utc>,
-    until: DateTime<Utc>,
-}
-
-impl ImageDetailView {
+impl ImageDetailReply {
     fn new(image: CatalogueImage, history: Vec<PastDigest>) -> Self {
-        let past = |PastDigest { digest, since, until }| PastDigestView { digest, since, until };
+        let past = |PastDigest { digest, since, until }| PastDigestReply { digest, since, until };
         Self {
             id: image.id.0,
             reference: image.pull_reference(),
@@ -72,32 +37,7 @@ impl ImageDetailView {
     }
 }
 
-/// An image in a list.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct ImageItemView {
-    id: i64,
-    /// What `docker pull` takes.
-    reference: String,
-    digest: String,
-    job: String,
-    job_version: String,
-    package_version: String,
-    title: String,
-    maintainer: String,
-    organization: String,
-    registry_id: i64,
-    job_id: i64,
-    job_version_id: i64,
-    /// Registry and namespace.
-    origin: OriginView,
-    first_seen_at: DateTime<Utc>,
-    changed_at: DateTime<Utc>,
-    /// Whether its manifest has no errors.
-    valid: bool,
-}
-
-impl From<CatalogueImage> for ImageItemView {
+impl From<CatalogueImage> for ImageReply {
     fn from(image: CatalogueImage) -> Self {
         Self {
             id: image.id.0,
@@ -138,7 +78,7 @@ pub(super) struct ImageListQuery {
 pub(super) async fn list(
     State(app): State<App>,
     QueryParameters(asked): QueryParameters<ImageListQuery>,
-) -> Result<Json<PageView<ImageItemView>>> {
+) -> Result<Json<PageReply<ImageReply>>> {
     let ImageListQuery { job, job_version, registry, digest, valid, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let filter = ImageFilter { job, job_version, registry: registry.map(RegistryId), digest, valid };
@@ -147,14 +87,14 @@ pub(super) async fn list(
         ImageOrder::Id => (SortKey::Number(image.id.0), image.id.0),
         ImageOrder::Changed => (SortKey::Number(image.changed_at.timestamp_millis()), image.id.0),
     };
-    Ok(Json(asked.view(images, place, ImageItemView::from)))
+    Ok(Json(asked.view(images, place, ImageReply::from)))
 }
 
 pub(super) async fn get(
     State(app): State<App>,
     PathParameters(image): PathParameters<String>,
-) -> Result<Json<ImageDetailView>> {
+) -> Result<Json<ImageDetailReply>> {
     let id = ImageId(id(&image)?);
     let image = app.image_get(id).await?;
-    Ok(Json(ImageDetailView::new(image, app.image_history(id).await?)))
+    Ok(Json(ImageDetailReply::new(image, app.image_history(id).await?)))
 }

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::PageView;
 use super::lists::{AskedPage, SortWords};
-use super::origins::{JobGroupView, OriginView};
+use crate::api::PageReply;
+use crate::api::jobs::{JobDetailReply, JobGroupReply, JobReply, JobVersionReply};
 use crate::app::{App, JobOverview};
 use crate::catalog::{
     CatalogueJob, JobFilter, JobGroup, JobId, JobOrigin, JobSummary, JobVersionSummary, NameOrder, OriginId,
@@ -17,38 +17,13 @@ use crate::catalog::{
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters, id};
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct JobItemView {
-    id: i64,
-    name: String,
-    title: String,
-    description: String,
-    job_version: String,
-    package_version: String,
-    maintainer: String,
-    email: String,
-    organization: String,
-    /// What `docker pull` takes for the latest image.
-    image: String,
-    image_id: i64,
-    /// Whether that image's manifest has no errors.
-    valid: bool,
-    /// Registry and namespace of that image.
-    origin: OriginView,
-    /// Groups by maintainer, the one that represents the job first; only the first few.
-    groups: Vec<JobGroupView>,
-    /// Number of all groups.
-    group_count: u64,
-}
-
-impl From<JobSummary> for JobItemView {
+impl From<JobSummary> for JobReply {
     fn from(summary: JobSummary) -> Self {
         Self::new(summary, None)
     }
 }
 
-impl JobItemView {
+impl JobReply {
     /// With the first origins of each group, if given.
     fn new(summary: JobSummary, mut origins: Option<HashMap<OriginId, Vec<JobOrigin>>>) -> Self {
         let JobSummary { job, image_id, reference, valid, origin, groups, group_count } = summary;
@@ -65,7 +40,7 @@ impl JobItemView {
         } = job;
         let group = |group: JobGroup| {
             let origins = origins.as_mut().map(|all| all.remove(&group.leader.group_id).unwrap_or_default());
-            JobGroupView::new(group, origins)
+            JobGroupReply::new(group, origins)
         };
         Self {
             id: id.0,
@@ -87,26 +62,7 @@ impl JobItemView {
     }
 }
 
-#[derive(Serialize)]
-pub(super) struct JobDetailView {
-    #[serde(flatten)]
-    job: JobItemView,
-    versions: Vec<JobVersionItemView>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct JobVersionItemView {
-    id: i64,
-    job_version: String,
-    package_version: String,
-    /// Number of images; `/api/v1/images?job=…&jobVersion=…` lists them.
-    images: u64,
-    /// Whether any of them represents the job.
-    representative: bool,
-}
-
-impl From<JobVersionSummary> for JobVersionItemView {
+impl From<JobVersionSummary> for JobVersionReply {
     fn from(JobVersionSummary { version, images, represents }: JobVersionSummary) -> Self {
         Self {
             id: version.id.0,
@@ -136,7 +92,7 @@ pub(super) struct JobListQuery {
 pub(super) async fn list(
     State(app): State<App>,
     QueryParameters(asked): QueryParameters<JobListQuery>,
-) -> Result<Json<PageView<JobItemView>>> {
+) -> Result<Json<PageReply<JobReply>>> {
     let JobListQuery { name, maintainer, organization, registry, verified, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let filter = JobFilter { name, maintainer, organization, registry: registry.map(RegistryId), verified };
@@ -145,14 +101,14 @@ pub(super) async fn list(
         NameOrder::Name => (SortKey::Text(job.name.clone()), job.id.0),
         NameOrder::Id => (SortKey::Number(job.id.0), job.id.0),
     };
-    Ok(Json(asked.view(jobs, place, JobItemView::from)))
+    Ok(Json(asked.view(jobs, place, JobReply::from)))
 }
 
 pub(super) async fn get(
     State(app): State<App>,
     PathParameters(job): PathParameters<String>,
-) -> Result<Json<JobDetailView>> {
+) -> Result<Json<JobDetailReply>> {
     let JobOverview { summary, versions, origins } = app.job_overview(JobId(id(&job)?)).await?;
-    let job = JobItemView::new(summary, Some(origins));
-    Ok(Json(JobDetailView { job, versions: versions.into_iter().map(JobVersionItemView::from).collect() }))
+    let job = JobReply::new(summary, Some(origins));
+    Ok(Json(JobDetailReply { job, versions: versions.into_iter().map(JobVersionReply::from).collect() }))
 }

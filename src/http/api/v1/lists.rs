@@ -3,7 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{PageView, limit};
+use super::limit;
+use crate::api::PageReply;
 use crate::app::Error;
 use crate::catalog::{ListPage, ListPosition, SortKey};
 use crate::http::error::Result;
@@ -36,10 +37,10 @@ impl<T: Copy> AskedPage<T> {
         entries: Vec<E>,
         place: impl Fn(&E) -> (SortKey, i64),
         one: impl Fn(E) -> V,
-    ) -> PageView<V> {
+    ) -> PageReply<V> {
         let last = entries.last().filter(|_| entries.len() == self.page.limit as usize).map(place);
         let next = last.map(|(key, id)| cursor(&self.sort, &ListPosition { key, id }));
-        PageView { items: entries.into_iter().map(one).collect(), next }
+        PageReply { items: entries.into_iter().map(one).collect(), next }
     }
 }
 

@@ -17,8 +17,9 @@ mod users;
 mod validate;
 
 use http::Method;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::api::VersionReply;
 use crate::app::Error;
 use crate::http::envelope::LONGEST_LOGIN;
 use crate::http::error::Result;
@@ -66,25 +67,8 @@ pub(crate) fn add(routes: RouteTable) -> RouteTable {
         .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ProgramVersionView {
-    /// Version of this program.
-    version: &'static str,
-    /// Version of the Seed standard that manifests are validated against.
-    seed_version: &'static str,
-}
-
-async fn version() -> axum::Json<ProgramVersionView> {
-    axum::Json(ProgramVersionView { version: env!("CARGO_PKG_VERSION"), seed_version: crate::seed::VERSION })
-}
-
-/// One page of a list.
-#[derive(Serialize)]
-struct PageView<T> {
-    items: Vec<T>,
-    /// Cursor of the next page; null on the last.
-    next: Option<String>,
+async fn version() -> axum::Json<VersionReply> {
+    axum::Json(VersionReply { version: env!("CARGO_PKG_VERSION").into(), seed_version: crate::seed::VERSION.into() })
 }
 
 /// Paging parameters of a list whose cursor is a number.

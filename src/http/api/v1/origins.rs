@@ -2,33 +2,17 @@
 
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::{PageView, limit};
+use super::limit;
+use crate::api::PageReply;
+use crate::api::jobs::{JobGroupReply, JobOriginReply, LatestImageReply, OriginReply};
 use crate::app::App;
 use crate::catalog::{ImageOrigin, JobGroup, JobId, JobOrigin, MaintainerContact, OriginId, RegistryId};
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters, id};
 
-/// One namespace of one registry.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct OriginView {
-    /// Null while the database is unreachable.
-    registry_id: Option<i64>,
-    /// The registry's name, as its admin chose it.
-    registry: String,
-    /// Host and port for `docker pull`.
-    host: String,
-    /// The path of repositories before the last slash; may be empty.
-    namespace: String,
-    /// Whether an admin has marked it as verified.
-    verified: bool,
-    /// Whether it represents the job: the job shows the latest image of such origins.
-    representative: bool,
-}
-
-impl From<ImageOrigin> for OriginView {
+impl From<ImageOrigin> for OriginReply {
     fn from(origin: ImageOrigin) -> Self {
         let ImageOrigin { registry_id, registry, host, namespace, is_verified, represents } = origin;
         Self {
@@ -42,43 +26,14 @@ impl From<ImageOrigin> for OriginView {
     }
 }
 
-/// The images of a job from one origin, with fields of the latest one.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct JobOriginView {
-    id: i64,
-    group_id: i64,
-    #[serde(flatten)]
-    origin: OriginView,
-    #[serde(flatten)]
-    latest: LatestView,
-}
-
-/// Fields of the latest image.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LatestView {
-    title: String,
-    maintainer: String,
-    email: String,
-    organization: String,
-    job_version: String,
-    package_version: String,
-    /// What `docker pull` takes.
-    image: String,
-    image_id: i64,
-    /// Whether its manifest has no errors.
-    valid: bool,
-}
-
-impl From<JobOrigin> for JobOriginView {
+impl From<JobOrigin> for JobOriginReply {
     fn from(origin: JobOrigin) -> Self {
         let MaintainerContact { name, email, organization } = origin.maintainer;
         Self {
             id: origin.id.0,
             group_id: origin.group_id.0,
             origin: origin.origin.into(),
-            latest: LatestView {
+            latest: LatestImageReply {
                 title: origin.title,
                 maintainer: name,
                 email,
@@ -93,28 +48,10 @@ impl From<JobOrigin> for JobOriginView {
     }
 }
 
-/// The origins of a job with the same maintainer.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct JobGroupView {
-    id: i64,
-    /// Whether it represents the job.
-    representative: bool,
-    /// Whether one of its origins is verified.
-    verified: bool,
-    #[serde(flatten)]
-    latest: LatestView,
-    /// Origin of the latest image.
-    origin: OriginView,
-    origin_count: u64,
-    /// The first origins; only in the detail view of a job.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    origins: Option<Vec<JobOriginView>>,
-}
-
-impl JobGroupView {
-    pub fn new(JobGroup { leader, origin_count }: JobGroup, origins: Option<Vec<JobOrigin>>) -> Self {
-        let JobOriginView { group_id, origin, latest, .. } = leader.into();
+impl JobGroupReply {
+    /// With its first origins, if given.
+    pub(in crate::http) fn new(JobGroup { leader, origin_count }: JobGroup, origins: Option<Vec<JobOrigin>>) -> Self {
+        let JobOriginReply { group_id, origin, latest, .. } = leader.into();
         Self {
             id: group_id,
             representative: origin.representative,
@@ -122,7 +59,7 @@ impl JobGroupView {
             latest,
             origin,
             origin_count,
-            origins: origins.map(|origins| origins.into_iter().map(JobOriginView::from).collect()),
+            origins: origins.map(|origins| origins.into_iter().map(JobOriginReply::from).collect()),
         }
     }
 }
@@ -139,10 +76,10 @@ pub(super) async fn list(
     State(app): State<App>,
     PathParameters(job): PathParameters<String>,
     QueryParameters(asked): QueryParameters<OriginQuery>,
-) -> Result<Json<PageView<JobOriginView>>> {
+) -> Result<Json<PageReply<JobOriginReply>>> {
     let limit = limit(asked.limit)?;
     let after = OriginId(asked.cursor.unwrap_or_default());
     let origins = app.job_origin_page(JobId(id(&job)?), asked.group.map(OriginId), after, limit).await?;
     let next = origins.last().filter(|_| origins.len() == limit as usize).map(|last| last.id.to_string());
-    Ok(Json(PageView { items: origins.into_iter().map(JobOriginView::from).collect(), next }))
+    Ok(Json(PageReply { items: origins.into_iter().map(JobOriginReply::from).collect(), next }))
 }

@@ -2,12 +2,13 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
-use super::{PageView, limit};
+use super::limit;
+use crate::api::PageReply;
+use crate::api::registries::{LastScanReply, RegistryReply, RepositoryReply};
 use crate::app::{
     App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, UserSession, ca_fingerprints,
 };
@@ -88,75 +89,6 @@ where
     Option::<T>::deserialize(from).map(|value| Some(value.unwrap_or_default()))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RegistryView {
-    id: i64,
-    name: String,
-    url: String,
-    kind: &'static str,
-    org: String,
-    /// For admins only.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
-    has_password: bool,
-    /// Whether it has a hook for notifications.
-    has_hook: bool,
-    has_client_certificate: bool,
-    /// Fingerprints of its own CA certificates.
-    ca_fingerprints: Vec<String>,
-    include: Vec<String>,
-    exclude: Vec<String>,
-    repositories: Vec<String>,
-    schedule: String,
-    created_at: DateTime<Utc>,
-    next_scan_at: Option<DateTime<Utc>>,
-    last_scan: Option<LastScanView>,
-    /// Whether an admin has verified the whole registry.
-    verified: bool,
-    /// Namespaces that an admin has verified; the empty one stands for repositories without a slash.
-    verified_namespaces: Vec<String>,
-    /// Notes for its admin; only in replies to adding and changing it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    notes: Vec<String>,
-}
-
-/// The last scan of a registry.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LastScanView {
-    id: i64,
-    state: &'static str,
-    finished_at: Option<DateTime<Utc>>,
-    /// Tags that have vanished, and whose removal an admin must confirm.
-    held: u64,
-}
-
-impl From<ScanRecord> for LastScanView {
-    fn from(scan: ScanRecord) -> Self {
-        Self { id: scan.id.0, state: scan.state.as_str(), finished_at: scan.finished_at, held: scan.counts.held }
-    }
-}
-
-/// A repository as of the last scans.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct RepositoryView {
-    name: String,
-    tags: i64,
-    listed_at: Option<DateTime<Utc>>,
-    failures: i64,
-    failing_since: Option<DateTime<Utc>>,
-    failure: String,
-}
-
-impl From<ScannedRepository> for RepositoryView {
-    fn from(repository: ScannedRepository) -> Self {
-        let ScannedRepository { name, listed_at, tags, failures, failing_since, failure } = repository;
-        Self { name, tags, listed_at, failures, failing_since, failure }
-    }
-}
-
 /// Paging parameters of a list whose cursor is a name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -166,40 +98,48 @@ pub(super) struct NamePagingQuery {
     cursor: String,
 }
 
-impl RegistryView {
-    fn new(RegistryStatus { registry, last_scan }: RegistryStatus, is_admin: bool) -> Self {
-        Self {
-            ca_fingerprints: ca_fingerprints(&registry),
-            id: registry.id.0,
-            name: registry.name,
-            url: registry.url,
-            kind: registry.kind.as_str(),
-            org: registry.org,
-            username: is_admin.then_some(registry.username),
-            has_password: registry.has_password,
-            has_hook: registry.has_hook,
-            has_client_certificate: !registry.client_certificate.is_empty(),
-            include: registry.include,
-            exclude: registry.exclude,
-            repositories: registry.repositories,
-            schedule: registry.schedule,
-            created_at: registry.created_at,
-            next_scan_at: registry.next_scan_at,
-            last_scan: last_scan.map(LastScanView::from),
-            verified: registry.verified.registry,
-            verified_namespaces: registry.verified.namespaces,
-            notes: Vec::new(),
-        }
+fn registry_reply(RegistryStatus { registry, last_scan }: RegistryStatus, is_admin: bool) -> RegistryReply {
+    RegistryReply {
+        ca_fingerprints: ca_fingerprints(&registry),
+        id: registry.id.0,
+        name: registry.name,
+        url: registry.url,
+        kind: registry.kind.as_str().into(),
+        org: registry.org,
+        username: is_admin.then_some(registry.username),
+        has_password: registry.has_password,
+        has_hook: registry.has_hook,
+        has_client_certificate: !registry.client_certificate.is_empty(),
+        include: registry.include,
+        exclude: registry.exclude,
+        repositories: registry.repositories,
+        schedule: registry.schedule,
+        created_at: registry.created_at,
+        next_scan_at: registry.next_scan_at,
+        last_scan: last_scan.map(last_scan_reply),
+        verified: registry.verified.registry,
+        verified_namespaces: registry.verified.namespaces,
+        notes: Vec::new(),
     }
+}
+
+fn last_scan_reply(scan: ScanRecord) -> LastScanReply {
+    let (state, held) = (scan.state.as_str().into(), scan.counts.held);
+    LastScanReply { id: scan.id.0, state, finished_at: scan.finished_at, held }
+}
+
+fn repository_reply(repository: ScannedRepository) -> RepositoryReply {
+    let ScannedRepository { name, listed_at, tags, failures, failing_since, failure } = repository;
+    RepositoryReply { name, tags, listed_at, failures, failing_since, failure }
 }
 
 pub(super) async fn list(
     State(app): State<App>,
     session: Option<UserSession>,
-) -> Result<axum::Json<Vec<RegistryView>>> {
+) -> Result<axum::Json<Vec<RegistryReply>>> {
     let is_admin = is_admin(session);
     let registries = app.registry_status_list().await?;
-    Ok(axum::Json(registries.into_iter().map(|registry| RegistryView::new(registry, is_admin)).collect()))
+    Ok(axum::Json(registries.into_iter().map(|registry| registry_reply(registry, is_admin)).collect()))
 }
 
 pub(super) async fn add(
@@ -225,7 +165,7 @@ pub(super) async fn add(
     let CheckedRegistry { registry, notes } = app.registry_add(&form).await?;
     let location = [(header::LOCATION, format!("/api/v1/registries/{}", registry.id))];
     let status = RegistryStatus { registry, last_scan: None };
-    let view = RegistryView { notes, ..RegistryView::new(status, true) };
+    let view = RegistryReply { notes, ..registry_reply(status, true) };
     Ok((StatusCode::CREATED, location, axum::Json(view)))
 }
 
@@ -233,27 +173,27 @@ pub(super) async fn get(
     State(app): State<App>,
     session: Option<UserSession>,
     PathParameters(registry): PathParameters<String>,
-) -> Result<axum::Json<RegistryView>> {
+) -> Result<axum::Json<RegistryReply>> {
     let registry = app.registry_status(RegistryId(id(&registry)?)).await?;
-    Ok(axum::Json(RegistryView::new(registry, is_admin(session))))
+    Ok(axum::Json(registry_reply(registry, is_admin(session))))
 }
 
 pub(super) async fn repositories(
     State(app): State<App>,
     PathParameters(registry): PathParameters<String>,
     QueryParameters(asked): QueryParameters<NamePagingQuery>,
-) -> Result<axum::Json<PageView<RepositoryView>>> {
+) -> Result<axum::Json<PageReply<RepositoryReply>>> {
     let limit = limit(asked.limit)?;
     let found = app.registry_repositories(RegistryId(id(&registry)?), &asked.cursor, limit).await?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.name.clone());
-    Ok(axum::Json(PageView { items: found.into_iter().map(RepositoryView::from).collect(), next }))
+    Ok(axum::Json(PageReply { items: found.into_iter().map(repository_reply).collect(), next }))
 }
 
 pub(super) async fn change(
     State(app): State<App>,
     PathParameters(registry): PathParameters<String>,
     JsonBody(form): JsonBody<RegistryChangeForm>,
-) -> Result<axum::Json<RegistryView>> {
+) -> Result<axum::Json<RegistryReply>> {
     let change = RegistryChange {
         url: form.url,
         org: form.org,
@@ -271,7 +211,7 @@ pub(super) async fn change(
     };
     let id = RegistryId(id(&registry)?);
     let notes = app.registry_change(id, &change).await?.notes;
-    Ok(axum::Json(RegistryView { notes, ..RegistryView::new(app.registry_status(id).await?, true) }))
+    Ok(axum::Json(RegistryReply { notes, ..registry_reply(app.registry_status(id).await?, true) }))
 }
 
 pub(super) async fn delete(

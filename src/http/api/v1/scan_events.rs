@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{Response, sse};
 use futures_util::stream;
 
-use super::scans::ScanView;
+use super::scans::scan_reply;
 use crate::app::{App, Error};
 use crate::catalog::{ScanId, ScanRecord};
 use crate::http::error::Result;
@@ -38,7 +38,7 @@ pub(super) async fn follow(
             },
             ScanStreamState::End => return None,
         };
-        let view = ScanView::new(scan.clone(), app.clock().now());
+        let view = scan_reply(scan.clone(), app.clock().now());
         let data = serde_json::to_string(&view).expect("texts and numbers have a JSON form");
         let goes_on = scan.state.is_active();
         let event = sse::Event::default().event(if goes_on { "progress" } else { "end" }).data(data);

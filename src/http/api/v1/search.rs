@@ -1,13 +1,15 @@
 //! `/api/v1/search`, and `/api/v1/suggest` for queries that are being typed.
 
-use std::collections::BTreeMap;
-
 use axum::Json;
 use axum::extract::State;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::limit;
-use super::origins::{JobGroupView, OriginView};
+use crate::api::WireWord;
+use crate::api::jobs::JobGroupReply;
+use crate::api::search::{
+    FacetCountReply, HighlightReply, MatchedImageReply, SearchItemReply, SearchReply, SuggestReply, SuggestedJobReply,
+};
 use crate::app::{
     App, Error, FacetCount, SearchFacet, SearchMatch, SearchOptions, SearchOrder, SearchPage, TextHighlight,
 };
@@ -105,75 +107,7 @@ fn invalid(text: String) -> crate::http::error::HttpFailure {
     Error::Invalid(text).into()
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SearchView {
-    /// Number on all pages.
-    total: u64,
-    items: Vec<ResultView>,
-    next: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    did_you_mean: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    facets: Option<BTreeMap<&'static str, Vec<CountView>>>,
-}
-
-#[derive(Serialize)]
-struct CountView {
-    value: String,
-    count: u64,
-}
-
-/// A job or an image, with the fields of a result list.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ResultView {
-    kind: &'static str,
-    id: i64,
-    score: f32,
-    name: String,
-    title: String,
-    description: String,
-    job_version: String,
-    package_version: String,
-    maintainer: String,
-    organization: String,
-    /// What `docker pull` takes: the image itself, or the job's latest one.
-    image: String,
-    image_id: i64,
-    /// Whether that image's manifest has no errors.
-    valid: bool,
-    /// Registry and namespace of that image.
-    origin: OriginView,
-    /// Of a job with several groups (by maintainer): the first few, the one that represents the job first. A single one
-    /// would repeat the result.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    groups: Option<Vec<JobGroupView>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    group_count: Option<u64>,
-    /// Of a job: the matching image, if no image matches that represents the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    matched: Option<MatchedView>,
-    /// Highlighted fields; only if requested.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    highlights: Option<Vec<HighlightView>>,
-}
-
-/// The image by which a job was found.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct MatchedView {
-    title: String,
-    maintainer: String,
-    organization: String,
-    job_version: String,
-    package_version: String,
-    image: String,
-    image_id: i64,
-    origin: OriginView,
-}
-
-impl From<CatalogueImage> for MatchedView {
+impl From<CatalogueImage> for MatchedImageReply {
     fn from(image: CatalogueImage) -> Self {
         Self {
             image: image.pull_reference(),
@@ -188,24 +122,16 @@ impl From<CatalogueImage> for MatchedView {
     }
 }
 
-#[derive(Serialize)]
-struct HighlightView {
-    field: &'static str,
-    text: String,
-    /// Index of the first character, and of the one after the last.
-    ranges: Vec<[usize; 2]>,
-}
-
-impl From<TextHighlight> for HighlightView {
+impl From<TextHighlight> for HighlightReply {
     fn from(TextHighlight { field, text, ranges }: TextHighlight) -> Self {
-        Self { field, text, ranges: ranges.into_iter().map(|range| [range.start, range.end]).collect() }
+        Self { field: field.into(), text, ranges: ranges.into_iter().map(|range| [range.start, range.end]).collect() }
     }
 }
 
 pub(super) async fn search(
     State(app): State<App>,
     QueryParameters(pairs): QueryParameters<Vec<(String, String)>>,
-) -> Result<Json<SearchView>> {
+) -> Result<Json<SearchReply>> {
     let SearchQuery { text, kind, page } = SearchQuery::read(pairs)?;
     let text = text.as_deref();
     Ok(Json(match kind {
@@ -214,15 +140,17 @@ pub(super) async fn search(
     }))
 }
 
-fn view<T>(ranked: SearchPage<T>, page: &SearchOptions, one: impl Fn(T) -> ResultView) -> SearchView {
+fn view<T>(ranked: SearchPage<T>, page: &SearchOptions, one: impl Fn(T) -> SearchItemReply) -> SearchReply {
     let items = ranked.items.into_iter().map(|SearchMatch { item, score, highlights, matched, .. }| {
-        let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightView::from).collect());
-        ResultView { score, highlights, matched: matched.map(MatchedView::from), ..one(item) }
+        let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightReply::from).collect());
+        SearchItemReply { score, highlights, matched: matched.map(MatchedImageReply::from), ..one(item) }
     });
-    let counts =
-        |counts: Vec<FacetCount>| counts.into_iter().map(|FacetCount { value, count }| CountView { value, count });
-    let facets = ranked.facets.into_iter().map(|(facet, values)| (facet.word(), counts(values).collect()));
-    SearchView {
+    let counts = |counts: Vec<FacetCount>| {
+        counts.into_iter().map(|FacetCount { value, count }| FacetCountReply { value, count })
+    };
+    let facets =
+        ranked.facets.into_iter().map(|(facet, values)| (WireWord::from(facet.word()), counts(values).collect()));
+    SearchReply {
         total: ranked.total,
         items: items.collect(),
         next: ranked.next,
@@ -238,37 +166,13 @@ pub(super) struct SuggestQuery {
     limit: Option<u32>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SuggestView {
-    /// Completions of the whole query.
-    completions: Vec<String>,
-    /// Jobs that match the text so far, best first.
-    jobs: Vec<SuggestedJob>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    did_you_mean: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SuggestedJob {
-    id: i64,
-    name: String,
-    title: String,
-    maintainer: String,
-    /// Of the image that represents the job.
-    origin: OriginView,
-    /// How many groups of origins have a job of this name.
-    group_count: u64,
-}
-
 pub(super) async fn suggest(
     State(app): State<App>,
     QueryParameters(SuggestQuery { q, limit }): QueryParameters<SuggestQuery>,
-) -> Result<Json<SuggestView>> {
+) -> Result<Json<SuggestReply>> {
     const USUAL: u32 = 8;
     let suggestions = app.suggest(&q, super::limit(limit.or(Some(USUAL)))? as usize).await?;
-    let job = |JobSummary { job, origin, group_count, .. }| SuggestedJob {
+    let job = |JobSummary { job, origin, group_count, .. }| SuggestedJobReply {
         id: job.id.0,
         name: job.name,
         title: job.title,
@@ -276,17 +180,17 @@ pub(super) async fn suggest(
         origin: origin.into(),
         group_count,
     };
-    Ok(Json(SuggestView {
+    Ok(Json(SuggestReply {
         completions: suggestions.completions,
         jobs: suggestions.jobs.into_iter().map(job).collect(),
         did_you_mean: suggestions.did_you_mean,
     }))
 }
 
-fn job_view(summary: JobSummary) -> ResultView {
+fn job_view(summary: JobSummary) -> SearchItemReply {
     let JobSummary { job, image_id, reference, valid, origin, groups, group_count } = summary;
-    ResultView {
-        kind: "job",
+    SearchItemReply {
+        kind: "job".into(),
         id: job.id.0,
         score: 0.0,
         highlights: None,
@@ -294,7 +198,7 @@ fn job_view(summary: JobSummary) -> ResultView {
         image_id: image_id.0,
         valid,
         origin: origin.into(),
-        groups: (group_count > 1).then(|| groups.into_iter().map(|group| JobGroupView::new(group, None)).collect()),
+        groups: (group_count > 1).then(|| groups.into_iter().map(|group| JobGroupReply::new(group, None)).collect()),
         group_count: Some(group_count),
         matched: None,
         name: job.name,
@@ -307,9 +211,9 @@ fn job_view(summary: JobSummary) -> ResultView {
     }
 }
 
-fn image_view(image: CatalogueImage) -> ResultView {
-    ResultView {
-        kind: "image",
+fn image_view(image: CatalogueImage) -> SearchItemReply {
+    SearchItemReply {
+        kind: "image".into(),
         id: image.id.0,
         score: 0.0,
         highlights: None,

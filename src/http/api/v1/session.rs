@@ -1,11 +1,11 @@
 //! `/api/v1/login`, `/api/v1/logout`, `/api/v1/tickets` and `/api/v1/me/password`.
 
 use axum::extract::State;
-use chrono::{DateTime, Utc};
 use http::StatusCode;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
+use crate::api::sessions::{TicketReply, TokenReply};
 use crate::app::{App, RequestCaller, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::JsonBody;
@@ -17,20 +17,13 @@ pub(super) struct LoginForm {
     password: SecretString,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TokenView {
-    token: String,
-    expires_at: DateTime<Utc>,
-}
-
 pub(super) async fn login(
     State(app): State<App>,
     caller: RequestCaller,
     JsonBody(form): JsonBody<LoginForm>,
-) -> Result<axum::Json<TokenView>> {
+) -> Result<axum::Json<TokenReply>> {
     let (token, expires_at) = app.login(&form.username, &form.password, &caller).await?;
-    Ok(axum::Json(TokenView { token, expires_at }))
+    Ok(axum::Json(TokenReply { token: token.into(), expires_at }))
 }
 
 pub(super) async fn logout(State(app): State<App>, session: UserSession) -> Result<StatusCode> {
@@ -38,17 +31,9 @@ pub(super) async fn logout(State(app): State<App>, session: UserSession) -> Resu
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct TicketView {
-    /// Value of the parameter `ticket` of a stream's URL.
-    ticket: String,
-    expires_at: DateTime<Utc>,
-}
-
-pub(super) async fn ticket(State(app): State<App>, session: UserSession) -> (StatusCode, axum::Json<TicketView>) {
+pub(super) async fn ticket(State(app): State<App>, session: UserSession) -> (StatusCode, axum::Json<TicketReply>) {
     let (ticket, expires_at) = app.stream_ticket(&session);
-    (StatusCode::CREATED, axum::Json(TicketView { ticket, expires_at }))
+    (StatusCode::CREATED, axum::Json(TicketReply { ticket: ticket.into(), expires_at }))
 }
 
 #[derive(Deserialize)]

@@ -2,28 +2,19 @@
 
 use axum::Json;
 use axum::extract::State;
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use super::PageView;
 use super::lists::{AskedPage, SortWords};
+use crate::api::PageReply;
+use crate::api::sessions::UserReply;
 use crate::app::{App, UserSession, role_named};
 use crate::catalog::{NameOrder, SortKey, UserAccount, UserFilter};
 use crate::http::error::Result;
 use crate::http::extract::QueryParameters;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct UserView {
-    id: i64,
-    username: String,
-    role: &'static str,
-    created_at: DateTime<Utc>,
-}
-
-impl From<UserAccount> for UserView {
+impl From<UserAccount> for UserReply {
     fn from(UserAccount { id, username, role, created_at }: UserAccount) -> Self {
-        Self { id: id.0, username, role: role.as_str(), created_at }
+        Self { id: id.0, username, role: role.as_str().into(), created_at }
     }
 }
 
@@ -41,7 +32,7 @@ pub(super) struct UserListQuery {
 pub(super) async fn list(
     State(app): State<App>,
     QueryParameters(asked): QueryParameters<UserListQuery>,
-) -> Result<Json<PageView<UserView>>> {
+) -> Result<Json<PageReply<UserReply>>> {
     let UserListQuery { role, sort, limit, cursor } = asked;
     let asked = AskedPage::read(SORTS, sort.as_deref(), limit, cursor.as_deref())?;
     let role = role.map(|word| role_named(&word)).transpose()?;
@@ -51,9 +42,9 @@ pub(super) async fn list(
         NameOrder::Name => (SortKey::Text(user.username.clone()), user.id.0),
         NameOrder::Id => (SortKey::Number(user.id.0), user.id.0),
     };
-    Ok(Json(asked.view(users, place, UserView::from)))
+    Ok(Json(asked.view(users, place, UserReply::from)))
 }
 
-pub(super) async fn me(session: UserSession) -> Json<UserView> {
+pub(super) async fn me(session: UserSession) -> Json<UserReply> {
     Json(session.user.into())
 }

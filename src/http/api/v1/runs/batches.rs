@@ -4,22 +4,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::forms::BatchForm;
-use super::views::RunView;
+use crate::api::PageReply;
+use crate::api::runs::{BatchReply, RunSummaryReply};
 use crate::app::{App, Error, UserSession};
-use crate::catalog::{RunCounts, RunFilter, RunStatus};
-use crate::http::api::v1::{NumberPagingQuery, PageView, limit};
+use crate::catalog::{RunFilter, RunStatus};
+use crate::http::api::v1::{NumberPagingQuery, limit};
 use crate::http::error::Result;
 use crate::http::extract::{self, PathParameters, QueryParameters};
-
-#[derive(Serialize)]
-pub(super) struct BatchView {
-    id: String,
-    total: u64,
-    counts: RunCounts,
-}
 
 pub(super) async fn submit(
     State(app): State<App>,
@@ -36,7 +30,7 @@ pub(super) async fn get(
     State(app): State<App>,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
-) -> Result<Json<BatchView>> {
+) -> Result<Json<BatchReply>> {
     Ok(Json(view(&app, &session, id).await?))
 }
 
@@ -46,20 +40,20 @@ pub(super) async fn runs(
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     QueryParameters(asked): QueryParameters<NumberPagingQuery>,
-) -> Result<Json<PageView<RunView>>> {
+) -> Result<Json<PageReply<RunSummaryReply>>> {
     let limit = limit(asked.limit)?;
     view(&app, &session, id.clone()).await?;
     let rows = app.run_list_batch(&session, &id, asked.cursor.unwrap_or(0), limit).await?;
     let next = rows.last().filter(|_| rows.len() == limit as usize).and_then(|last| last.batch_row);
-    let items = rows.into_iter().map(RunView::from).collect();
-    Ok(Json(PageView { items, next: next.map(|row| row.to_string()) }))
+    let items = rows.into_iter().map(RunSummaryReply::from).collect();
+    Ok(Json(PageReply { items, next: next.map(|row| row.to_string()) }))
 }
 
 pub(super) async fn cancel(
     State(app): State<App>,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
-) -> Result<Json<BatchView>> {
+) -> Result<Json<BatchReply>> {
     view(&app, &session, id.clone()).await?;
     app.run_cancel_batch(&session, &id).await?;
     Ok(Json(view(&app, &session, id).await?))
@@ -89,10 +83,10 @@ pub(super) async fn rerun(
     Ok((StatusCode::CREATED, location, Json(view(&app, &session, new).await?)).into_response())
 }
 
-async fn view(app: &App, session: &UserSession, id: String) -> Result<BatchView> {
+async fn view(app: &App, session: &UserSession, id: String) -> Result<BatchReply> {
     let counts = app.run_counts(session, RunFilter { batch: Some(id.clone()), ..RunFilter::default() }).await?;
     match counts.total() {
         0 => Err(Error::NotFound("No batch found with that ID".to_owned()).into()),
-        total => Ok(BatchView { id, total, counts }),
+        total => Ok(BatchReply { id, total, counts }),
     }
 }

@@ -10,11 +10,11 @@ use axum::response::{IntoResponse, Response, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
-use serde_json::json;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
+use crate::api::runs::LogPieceReply;
 use crate::app::{App, AttemptLog, Error, UserSession};
 use crate::engine::run::logs::whole_characters;
 use crate::http::error::Result;
@@ -140,7 +140,8 @@ async fn follow(
     let following = LogFollower { app, session, id, path, sent, is_over: false };
     opening.reply(stream::unfold(following, async |mut following| {
         let piece = following.next().await?;
-        let data = json!({ "text": String::from_utf8_lossy(&piece) }).to_string();
+        let piece = LogPieceReply { text: String::from_utf8_lossy(&piece).into_owned() };
+        let data = serde_json::to_string(&piece).expect("a text has a JSON form");
         let event = sse::Event::default().event("log").id(following.sent.to_string()).data(data);
         Some((event, following))
     }))

@@ -15,13 +15,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use self::forms::RerunForm;
-use self::views::RunView;
 use super::limit;
-use crate::app::{App, Error, RunChange, RunForm, SubmitOutcome, UserSession};
-use crate::catalog::{RunCounts, RunFilter, RunStatus};
+use crate::api::runs::{PlannedRunReply, RunPageReply, RunReply, RunSummaryReply};
+use crate::app::{App, Error, PlannedRun, RunChange, RunForm, SubmitOutcome, UserSession};
+use crate::catalog::{RunFilter, RunStatus};
 use crate::engine::run::record::RunRecord;
 use crate::http::error::Result;
 use crate::http::extract::{self, PathParameters, QueryParameters, words};
@@ -78,19 +78,26 @@ async fn submit(
 ) -> Result<Response> {
     let form: RunForm = uploads::submitted(&app, &session, request).await?.read()?;
     if asked.dry_run {
-        return Ok(Json(app.run_plan(&session, &form).await?).into_response());
+        return Ok(Json(planned(app.run_plan(&session, &form).await?)).into_response());
     }
     match app.run_submit(&session, &form).await? {
-        SubmitOutcome::Queued(record) => Ok(created(&record)),
+        SubmitOutcome::Queued(record) => Ok(created(*record)),
         SubmitOutcome::Alike(run) => {
             let known = (HeaderName::from_static("silo-deduplicated"), HeaderValue::from_static("true"));
-            Ok(([known], Json(app.run_get(&session, &run.id).await?)).into_response())
+            Ok(([known], Json(RunReply::from(app.run_get(&session, &run.id).await?))).into_response())
         }
     }
 }
 
-fn created(record: &RunRecord) -> Response {
-    (StatusCode::CREATED, [(header::LOCATION, format!("/api/v1/runs/{}", record.id))], Json(record)).into_response()
+fn planned(run: PlannedRun) -> PlannedRunReply {
+    let PlannedRun { image, digest, plan, docker_run } = run;
+    let plan = serde_json::to_value(plan).expect("a plan is JSON");
+    PlannedRunReply { image, digest, plan, docker_run }
+}
+
+fn created(record: RunRecord) -> Response {
+    let location = [(header::LOCATION, format!("/api/v1/runs/{}", record.id))];
+    (StatusCode::CREATED, location, Json(RunReply::from(record))).into_response()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,34 +143,25 @@ impl RunListQuery {
     }
 }
 
-#[derive(Serialize)]
-struct RunPage {
-    items: Vec<RunView>,
-    /// Cursor of the next page; null on the last.
-    next: Option<String>,
-    /// Number on all pages.
-    total: u64,
-    counts: RunCounts,
-}
-
 async fn list(
     State(app): State<App>,
     session: UserSession,
     QueryParameters(asked): QueryParameters<RunListQuery>,
-) -> Result<Json<RunPage>> {
+) -> Result<Json<RunPageReply>> {
     let (filter, limit) = (asked.filter()?, limit(asked.limit)?);
     let counts = app.run_counts(&session, filter.clone()).await?;
     let runs = app.run_list(&session, filter, asked.cursor.as_deref(), limit).await?;
     let next = runs.last().filter(|_| runs.len() == limit as usize).map(|last| last.id.clone());
-    Ok(Json(RunPage { items: runs.into_iter().map(RunView::from).collect(), next, total: counts.total(), counts }))
+    let items = runs.into_iter().map(RunSummaryReply::from).collect();
+    Ok(Json(RunPageReply { items, next, total: counts.total(), counts }))
 }
 
 async fn get(
     State(app): State<App>,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
-) -> Result<Json<RunRecord>> {
-    Ok(Json(app.run_get(&session, &id).await?))
+) -> Result<Json<RunReply>> {
+    Ok(Json(app.run_get(&session, &id).await?.into()))
 }
 
 async fn delete(
@@ -182,7 +180,7 @@ async fn cancel(
 ) -> Result<Response> {
     let run = app.run_cancel(&session, &id, CANCEL).await?;
     let status = if run.status.is_final() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(RunView::from(run))).into_response())
+    Ok((status, Json(RunSummaryReply::from(run))).into_response())
 }
 
 async fn rerun(
@@ -192,7 +190,7 @@ async fn rerun(
     form: Option<extract::JsonBody<RerunForm>>,
 ) -> Result<Response> {
     let change: RunChange = form.map(|extract::JsonBody(form)| form.read()).transpose()?.unwrap_or_default();
-    Ok(created(&app.run_rerun(&session, &id, &change).await?))
+    Ok(created(app.run_rerun(&session, &id, &change).await?))
 }
 
 /// What was sent last.
@@ -211,7 +209,7 @@ async fn events(
 ) -> Result<Response> {
     let run = app.run_summary(&session, &id).await?;
     if !is_wanted(&headers) {
-        return Ok(Json(RunView::from(run)).into_response());
+        return Ok(Json(RunSummaryReply::from(run)).into_response());
     }
     opening.reply(stream::unfold((app, session, RunStreamState::Nothing), move |(app, session, sent)| {
         let id = id.clone();
@@ -230,7 +228,7 @@ async fn events(
                 }
             };
             let is_over = run.status.is_final();
-            let data = serde_json::to_string(&RunView::from(run)).expect("texts and numbers have a JSON form");
+            let data = serde_json::to_string(&RunSummaryReply::from(run)).expect("texts and numbers have a JSON form");
             let event = sse::Event::default().event("run").data(data);
             Some((
                 event,

@@ -5,9 +5,8 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Serialize;
-use serde_json::{Map, Value};
 
+use crate::api::runs::{OutputFileReply, OutputListReply, RunOutputReply};
 use crate::app::{App, Error, RunOutputFile, UserSession};
 use crate::engine::run::outputs::CapturedFile;
 use crate::http::error::Result;
@@ -17,41 +16,21 @@ use crate::http::file::{ServedFile, serve};
 /// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
 
-#[derive(Serialize)]
-pub(super) struct OutputsView {
-    files: Vec<OutputView>,
-    json: Map<String, Value>,
-    /// Files that belong to no output.
-    extra: Vec<FileView>,
-}
-
-#[derive(Serialize)]
-struct OutputView {
-    name: String,
-    files: Vec<FileView>,
-}
-
-#[derive(Serialize)]
-struct FileView {
-    #[serde(flatten)]
-    left: CapturedFile,
-    /// Path of the file's URL.
-    url: String,
-}
-
 pub(super) async fn list(
     State(app): State<App>,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
-) -> Result<Json<OutputsView>> {
+) -> Result<Json<OutputListReply>> {
     let outputs = app.run_outputs(&session, &id).await?;
     let file = |left: CapturedFile| {
         let url = format!("/api/v1/runs/{id}/files/{}", utf8_percent_encode(&left.path, &IN_PATH));
-        FileView { left, url }
+        OutputFileReply { url: Some(url), ..left.into() }
     };
     let files = outputs.files.into_iter();
-    Ok(Json(OutputsView {
-        files: files.map(|it| OutputView { name: it.name, files: it.files.into_iter().map(file).collect() }).collect(),
+    Ok(Json(OutputListReply {
+        files: files
+            .map(|it| RunOutputReply { name: it.name, files: it.files.into_iter().map(file).collect() })
+            .collect(),
         json: outputs.json,
         extra: outputs.extra.into_iter().map(file).collect(),
     }))

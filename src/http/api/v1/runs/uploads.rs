@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::extract::{FromRequest as _, Multipart, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::LONGEST_FORM;
 use super::forms::RunSubmitForm;
+use crate::api::runs::UploadReply;
 use crate::app::{App, Error, FileSpec, UserSession};
 use crate::catalog::UploadedFile;
 use crate::http::admission::BodyMemoryMeter;
@@ -20,20 +21,6 @@ use crate::http::file::{ServedFile, serve};
 
 /// Prefix of the names of parts with files; the input's name follows.
 const FILES: &str = "files.";
-
-#[derive(Serialize)]
-pub(super) struct UploadView {
-    sha256: String,
-    name: String,
-    /// Bytes.
-    size: i64,
-}
-
-impl From<UploadedFile> for UploadView {
-    fn from(upload: UploadedFile) -> Self {
-        Self { sha256: upload.sha256, name: upload.name, size: upload.size }
-    }
-}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,7 +60,11 @@ pub(super) async fn upload(
         let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         app.upload(&session, name, length, request.into_body().into_data_stream()).await?
     };
-    Ok((StatusCode::CREATED, Json(UploadView::from(upload))).into_response())
+    Ok((StatusCode::CREATED, Json(reply(upload))).into_response())
+}
+
+fn reply(UploadedFile { sha256, name, size, .. }: UploadedFile) -> UploadReply {
+    UploadReply { sha256, name, size }
 }
 
 /// Reads a run's form: JSON, or multipart with that JSON in the part `request` and files in the parts `files.INPUT`.

@@ -1,0 +1,38 @@
+//! Logins and users: `/api/v1/login`, `/api/v1/tickets`, `/api/v1/me` and `/api/v1/users`.
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+use super::{WireWord, told_once};
+
+/// A new session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenReply {
+    /// What requests send as `Authorization: Bearer …`.
+    #[serde(serialize_with = "told_once")]
+    pub token: SecretString,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A ticket for streams that a browser opens, which cannot send a token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TicketReply {
+    /// Value of the parameter `ticket` of a stream's URL.
+    #[serde(serialize_with = "told_once")]
+    pub ticket: SecretString,
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UserReply {
+    pub id: i64,
+    pub username: String,
+    /// See [`crate::catalog::UserRole`].
+    pub role: WireWord,
+    pub created_at: DateTime<Utc>,
+}

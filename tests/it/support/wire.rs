@@ -1,0 +1,68 @@
+//! Reads replies of `/api/v1` back as the types of `silo::api`: what is read and written again is the same text.
+
+use http::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use silo::api::events::EventPageReply;
+use silo::api::images::{ImageDetailReply, ImageReply};
+use silo::api::jobs::{JobDetailReply, JobOriginReply, JobReply};
+use silo::api::problem::ProblemReply;
+use silo::api::registries::{HookReply, RegistryReply, RepositoryReply};
+use silo::api::runs::{
+    BatchReply, OutputListReply, PlannedRunReply, RunPageReply, RunReply, RunSummaryReply, UploadReply,
+};
+use silo::api::scans::{ScanProblemReply, ScanReply};
+use silo::api::search::{SearchReply, SuggestReply};
+use silo::api::sessions::{TicketReply, TokenReply, UserReply};
+use silo::api::{PageReply, VersionReply};
+
+/// Compares a JSON reply of a route with its type; `asked` is the address with its query.
+pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text: &str) -> Result<(), String> {
+    if content_type == "application/problem+json" {
+        return same::<ProblemReply>(text);
+    }
+    let Some(route) = route.strip_prefix("/api/v1/").filter(|_| content_type == "application/json") else {
+        return Ok(());
+    };
+    match (method.as_str(), route) {
+        ("GET", "version") => same::<VersionReply>(text),
+        ("POST", "login") => same::<TokenReply>(text),
+        ("POST", "tickets") => same::<TicketReply>(text),
+        ("GET", "me") => same::<UserReply>(text),
+        ("GET", "users") => same::<PageReply<UserReply>>(text),
+        ("GET", "search") => same::<SearchReply>(text),
+        ("GET", "suggest") => same::<SuggestReply>(text),
+        ("GET", "events") => same::<EventPageReply>(text),
+        ("GET", "images") => same::<PageReply<ImageReply>>(text),
+        ("GET", "images/{id}") => same::<ImageDetailReply>(text),
+        ("GET", "jobs") => same::<PageReply<JobReply>>(text),
+        ("GET", "jobs/{id}") => same::<JobDetailReply>(text),
+        ("GET", "jobs/{id}/origins") => same::<PageReply<JobOriginReply>>(text),
+        ("GET", "registries") => same::<Vec<RegistryReply>>(text),
+        ("POST", "registries") | (_, "registries/{id}") => same::<RegistryReply>(text),
+        ("GET", "registries/{id}/repositories") => same::<PageReply<RepositoryReply>>(text),
+        ("POST", "registries/{id}/hook") => same::<HookReply>(text),
+        ("GET", "scans") => same::<PageReply<ScanReply>>(text),
+        ("GET", "scans/{id}/problems") => same::<PageReply<ScanProblemReply>>(text),
+        (_, "registries/{id}/scans" | "scans/{id}" | "scans/{id}/confirm") => same::<ScanReply>(text),
+        ("POST", "runs") if asked.contains("dry_run=true") => same::<PlannedRunReply>(text),
+        ("GET", "runs") => same::<RunPageReply>(text),
+        ("POST", "runs" | "runs/{id}/rerun") | ("GET", "runs/{id}") => same::<RunReply>(text),
+        (_, "runs/{id}/cancel" | "runs/{id}/events") => same::<RunSummaryReply>(text),
+        ("GET", "runs/{id}/outputs") => same::<OutputListReply>(text),
+        ("POST", "uploads") => same::<UploadReply>(text),
+        ("GET", "batches/{id}/runs") => same::<PageReply<RunSummaryReply>>(text),
+        (_, "batches" | "batches/{id}" | "batches/{id}/cancel" | "batches/{id}/rerun") => same::<BatchReply>(text),
+        // The report is a type of `seed`; the others are files.
+        ("POST", "validate") | ("GET", "runs/{id}/outputs/{name}" | "runs/{id}/outputs/{name}/{index}") => Ok(()),
+        ("GET", "runs/{id}/files/{*path}" | "runs/{id}/logs/{log}" | "uploads/{sha256}") => Ok(()),
+        _ => Err("the reply has no type in src/api".to_owned()),
+    }
+}
+
+fn same<T: Serialize + DeserializeOwned>(text: &str) -> Result<(), String> {
+    let name = std::any::type_name::<T>();
+    let read: T = serde_json::from_str(text).map_err(|why| format!("it cannot be read as {name}: {why}"))?;
+    let written = serde_json::to_string(&read).map_err(|why| why.to_string())?;
+    if written == text { Ok(()) } else { Err(format!("{name} does not hold all of it, but only {written}")) }
+}
