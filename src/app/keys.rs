@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::start::{StartError, lock, open_store, require_data};
-use super::{hooks, registries, runs};
+use super::{hooks, registry_access, runs};
 use crate::auth::{InstallationKeys, SecretSealer, key_check, random_key, read_key, write_private};
 use crate::config::ServiceSettings;
 use crate::store::{self, SEAL_KEY, SealedKind, SealedText, Store, TOKEN_KEY};
@@ -187,8 +187,8 @@ pub(super) fn in_words(secrets: &[&SealedText]) -> String {
 /// The context that a sealed text is bound to.
 fn place(sealed: &SealedText) -> String {
     match sealed.kind {
-        SealedKind::RegistryPassword => registries::RegistrySecret::Password.place(&sealed.owner),
-        SealedKind::RegistryClientKey => registries::RegistrySecret::ClientKey.place(&sealed.owner),
+        SealedKind::RegistryPassword => registry_access::RegistrySecret::Password.place(&sealed.owner),
+        SealedKind::RegistryClientKey => registry_access::RegistrySecret::ClientKey.place(&sealed.owner),
         SealedKind::HookSecret => hooks::place(&sealed.owner),
         SealedKind::RunSettings => runs::settings_place(&sealed.owner),
     }

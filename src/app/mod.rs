@@ -16,6 +16,7 @@ mod metrics;
 mod names;
 mod ready;
 mod registries;
+mod registry_access;
 pub mod remote_images;
 mod remote_labels;
 mod row_cache;

@@ -6,19 +6,17 @@ use std::time::Duration;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::names::check_name;
+use super::registry_access::RegistrySecret;
 use super::{App, Error, Result};
 use crate::catalog::{
     NewRegistry, RegistryId, RegistryKind, RegistryRecord, RepositoryFilter, ScanRecord, ScannedRepository,
-    VerifiedMarks, naming_advice,
+    SecretChange, VerifiedMarks, naming_advice,
 };
-use crate::engine::runtime::RegistryCredentials;
 use crate::registry::{self, RegistryEndpoint, RegistryLimits, RegistrySource, TlsSettings, check_repository};
-use crate::store::{self, SealedSecrets};
+use crate::store::{self, SealedChanges, SealedSecrets};
 
 /// Connect timeout while a user waits: an unreachable host is reported within three seconds.
 const REACH: Duration = Duration::from_millis(2500);
-/// Response timeout while a user waits.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Time limit of listings while a user waits; what is unknown by then, the first scan finds out.
 const LISTING_PATIENCE: Duration = Duration::from_secs(5);
 /// Most repositories that may be named, and how many of them are tried when the registry is added.
@@ -48,16 +46,16 @@ pub struct RegistryForm {
     pub verified: VerifiedMarks,
 }
 
-/// A change of a registry: `None` keeps a value, an empty value removes it.
+/// A change of a registry: `None` keeps a value, an empty value removes it. Secrets say which of it is meant.
 #[derive(Debug, Default)]
 pub struct RegistryChange {
     pub url: Option<String>,
     pub org: Option<String>,
     pub username: Option<String>,
-    pub password: Option<SecretString>,
+    pub password: SecretChange<SecretString>,
     pub ca: Option<String>,
     pub client_certificate: Option<String>,
-    pub client_key: Option<SecretString>,
+    pub client_key: SecretChange<SecretString>,
     pub include: Option<Vec<String>>,
     pub exclude: Option<Vec<String>>,
     pub repositories: Option<Vec<String>>,
@@ -75,38 +73,25 @@ impl RegistryChange {
         let lists = [include, exclude, &self.repositories];
         texts.iter().all(|text| text.is_none())
             && lists.iter().all(|list| list.is_none())
-            && password.is_none()
-            && client_key.is_none()
+            && password.is_kept()
+            && client_key.is_kept()
+    }
+}
+
+impl From<Option<SecretString>> for SecretChange<SecretString> {
+    /// As for other values of a [`RegistryChange`]: `None` keeps, an empty one removes.
+    fn from(given: Option<SecretString>) -> Self {
+        match given {
+            None => Self::Keep,
+            Some(secret) if secret.expose_secret().is_empty() => Self::Remove,
+            Some(secret) => Self::Set(secret),
+        }
     }
 }
 
 /// SHA-256 fingerprints of the CA certificates that are trusted for a registry beside the system's.
 pub fn ca_fingerprints(registry: &RegistryRecord) -> Vec<String> {
     registry::fingerprints(&registry.ca)
-}
-
-/// A registry's secrets, each sealed in a context of its own. Names of registries are unique and never change.
-#[derive(Clone, Copy)]
-pub(super) enum RegistrySecret {
-    Password,
-    ClientKey,
-}
-
-impl RegistrySecret {
-    /// The context that the sealed secret is bound to.
-    pub(super) fn place(self, registry: &str) -> String {
-        match self {
-            RegistrySecret::Password => format!("registries/{registry}/password"),
-            RegistrySecret::ClientKey => format!("registries/{registry}/client-key"),
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            RegistrySecret::Password => "password",
-            RegistrySecret::ClientKey => "client key",
-        }
-    }
 }
 
 /// A registry that has answered, and notes for its admin.
@@ -195,7 +180,7 @@ impl App {
         let form = self.changed(&old, change).await?;
         check_form(&form)?;
         // Otherwise the stored password could be sent to an address of the admin's choice.
-        if form.url != old.url && change.password.is_none() && !form.password.expose_secret().is_empty() {
+        if form.url != old.url && change.password.is_kept() && !form.password.expose_secret().is_empty() {
             return Err(Error::Invalid(
                 "A new address needs the password again: the stored one is for the old address".to_owned(),
             ));
@@ -203,18 +188,21 @@ impl App {
         let (new, notes) = self.registry_that_answers(&form).await?;
         // Secrets that are not given stay as they are, but are removed with the user name or certificate they belong
         // to.
-        let sealed = |secret, is_new: bool, value: &SecretString| {
-            is_new.then(|| self.sealed(secret, &old.name, value).unwrap_or_default())
+        let sealed = |secret, is_kept: bool, value: &SecretString| {
+            if is_kept {
+                return SecretChange::Keep;
+            }
+            self.sealed(secret, &old.name, value).map_or(SecretChange::Remove, SecretChange::Set)
         };
-        let new_password = change.password.is_some() || form.username.is_empty();
-        let new_key = change.client_key.is_some() || form.client_certificate.is_empty();
-        let secrets = SealedSecrets {
-            password: sealed(RegistrySecret::Password, new_password, &form.password),
-            client_key: sealed(RegistrySecret::ClientKey, new_key, &form.client_key),
+        let keeps_password = change.password.is_kept() && !form.username.is_empty();
+        let keeps_key = change.client_key.is_kept() && !form.client_certificate.is_empty();
+        let secrets = SealedChanges {
+            password: sealed(RegistrySecret::Password, keeps_password, &form.password),
+            client_key: sealed(RegistrySecret::ClientKey, keeps_key, &form.client_key),
         };
         let registry = self.0.store.registry_update(&old, &new, &secrets).await?;
         let registry = registry.ok_or_else(|| changed_meanwhile(&old))?;
-        let secrets_given = change.password.is_some() || change.client_key.is_some();
+        let secrets_given = !change.password.is_kept() || !change.client_key.is_kept();
         tracing::info!(registry = registry.name, url = registry.url, secrets_given, "registry changed");
         if registry.schedule == old.schedule {
             return Ok(CheckedRegistry { registry, notes });
@@ -234,11 +222,12 @@ impl App {
         // A secret is removed with the user name or certificate it belongs to. One that is replaced need not be
         // readable.
         let secret =
-            |secret, given: &Option<SecretString>, sealed: Option<String>, goes: bool| -> Result<SecretString> {
+            |secret, given: &SecretChange<SecretString>, sealed: Option<String>, goes: bool| -> Result<SecretString> {
                 match given {
-                    Some(given) => Ok(given.clone()),
-                    None if goes => Ok(SecretString::default()),
-                    None => Ok(self.unsealed(secret, &old.name, sealed.as_deref())?.unwrap_or_default()),
+                    SecretChange::Set(given) => Ok(given.clone()),
+                    SecretChange::Remove => Ok(SecretString::default()),
+                    SecretChange::Keep if goes => Ok(SecretString::default()),
+                    SecretChange::Keep => Ok(self.unsealed(secret, &old.name, sealed.as_deref())?.unwrap_or_default()),
                 }
             };
         let no_certificate = client_certificate.is_empty();
@@ -309,22 +298,6 @@ impl App {
         Ok((new, notes))
     }
 
-    /// `None` for an empty secret.
-    fn sealed(&self, secret: RegistrySecret, registry: &str, value: &SecretString) -> Option<String> {
-        let is_given = !value.expose_secret().is_empty();
-        is_given.then(|| self.0.sealer.seal(&secret.place(registry), value))
-    }
-
-    fn unsealed(&self, secret: RegistrySecret, registry: &str, sealed: Option<&str>) -> Result<Option<SecretString>> {
-        let open = |sealed| {
-            self.0.sealer.open(&secret.place(registry), sealed).map_err(|why| {
-                let word = secret.word();
-                Error::Invalid(format!("the stored {word} of registry {registry} cannot be read: {why}"))
-            })
-        };
-        sealed.map(open).transpose()
-    }
-
     /// All registries with their last scans, by id.
     pub async fn registry_status_list(&self) -> Result<Vec<RegistryStatus>> {
         let scans = self.0.store.scan_list_last().await?;
@@ -380,66 +353,6 @@ impl App {
         let exclude = if registry.exclude.is_empty() { &self.settings().scan.exclude } else { &registry.exclude };
         let filter = RepositoryFilter::new(&registry.org, include, exclude).map_err(Error::Invalid)?;
         Ok(filter.naming(&registry.repositories))
-    }
-
-    /// A connection to a stored registry, with its secrets unsealed.
-    pub(super) async fn source_of(&self, registry: &RegistryRecord, limits: &RegistryLimits) -> Result<RegistrySource> {
-        let sealed = self.0.store.registry_secrets(registry.id).await?;
-        let endpoint = RegistryEndpoint {
-            kind: registry.kind,
-            url: registry.url.clone(),
-            org: registry.org.clone(),
-            username: registry.username.clone(),
-            password: self.unsealed(RegistrySecret::Password, &registry.name, sealed.password.as_deref())?,
-            tls: TlsSettings {
-                ca: registry.ca.clone(),
-                certificate: registry.client_certificate.clone(),
-                key: self.unsealed(RegistrySecret::ClientKey, &registry.name, sealed.client_key.as_deref())?,
-            },
-        };
-        Ok(RegistrySource::open(&endpoint, limits, &self.0.hosts)?)
-    }
-
-    /// Credentials for the container engine to pull from a registry; `None` if none are stored, or the registry is
-    /// gone.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] if the stored password cannot be read.
-    pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<RegistryCredentials>> {
-        let Some(registry) = self.0.store.registry_get(id).await? else { return Ok(None) };
-        let sealed = self.0.store.registry_secrets(id).await?;
-        let password = self.unsealed(RegistrySecret::Password, &registry.name, sealed.password.as_deref())?;
-        Ok(password.map(|password| RegistryCredentials { username: registry.username, password }))
-    }
-
-    /// Limits for a user who waits: the answer must come before the request's own timeout.
-    pub(super) fn impatient_limits(&self) -> RegistryLimits {
-        let limits = self.limits();
-        RegistryLimits {
-            tries: limits.tries.min(2),
-            connect_timeout: limits.connect_timeout.min(PATIENCE),
-            request_timeout: limits.request_timeout.min(PATIENCE),
-            longest_wait: limits.longest_wait.min(PATIENCE),
-            ..limits
-        }
-    }
-
-    pub(super) fn limits(&self) -> RegistryLimits {
-        let scan = &self.settings().scan;
-        let seconds = |value: u32| Duration::from_secs(u64::from(value));
-        let mut layout_roots = scan.layout_roots.clone();
-        layout_roots.push(self.demo_folder());
-        RegistryLimits {
-            concurrency: scan.concurrency,
-            connect_timeout: seconds(scan.connect_timeout_seconds),
-            request_timeout: seconds(scan.request_timeout_seconds),
-            tries: scan.tries,
-            longest_wait: seconds(scan.longest_wait_seconds),
-            pages: scan.pages,
-            pull_reserve: scan.pull_reserve,
-            layout_roots,
-            private: self.0.private.clone(),
-        }
     }
 }
 

@@ -28,7 +28,9 @@ pub use origin::{
     ImageOrigin, JobGroup, JobOrigin, KnownOrigin, MaintainerContact, OriginPlace, maintainer_key, place_origins,
 };
 pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
-pub use registry::{NewRegistry, RegistryKind, RegistryRecord, RepositoryFilter, VerifiedMarks, naming_advice};
+pub use registry::{
+    NewRegistry, RegistryKind, RegistryRecord, RepositoryFilter, SecretChange, VerifiedMarks, naming_advice,
+};
 pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, UploadedFile};
 pub use scan::{
     ChangeHint, NewScanProblem, RepositoryState, SCAN_PROBLEM_CODES, ScanCounts, ScanProblem, ScanRecord, ScanState,

@@ -140,6 +140,30 @@ pub struct NewRegistry {
     pub schedule: String,
 }
 
+/// What a change of a registry does with one of its secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum SecretChange<T> {
+    #[default]
+    Keep,
+    Remove,
+    Set(T),
+}
+
+impl<T> SecretChange<T> {
+    /// Whether the secret stays as it is.
+    pub fn is_kept(&self) -> bool {
+        matches!(self, Self::Keep)
+    }
+
+    /// The secret that is set.
+    pub fn new_value(&self) -> Option<&T> {
+        match self {
+            Self::Set(value) => Some(value),
+            Self::Keep | Self::Remove => None,
+        }
+    }
+}
+
 /// Advice for a registry that does not list its repositories.
 pub fn naming_advice(registry: &str) -> String {
     format!("name the repositories to scan: silo registry set {registry} --repository NAME")

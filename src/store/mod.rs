@@ -39,7 +39,7 @@ use secrecy::SecretString;
 
 use self::db::{DatabaseHandle, sql};
 use self::pools::QueryPriority;
-pub use self::registries::SealedSecrets;
+pub use self::registries::{SealedChanges, SealedSecrets};
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::LoginAccount;
 pub use self::times::StoredTimes;

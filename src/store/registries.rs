@@ -8,7 +8,7 @@ use super::derive::{ArrivedSelection, derive, find_touched_rows};
 use super::events;
 use super::scan_commit::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::{Result, Store, tombstones};
-use crate::catalog::{NewRegistry, RegistryId, RegistryRecord};
+use crate::catalog::{NewRegistry, RegistryId, RegistryRecord, SecretChange};
 
 row!(
     RegistryRecord {
@@ -44,6 +44,13 @@ pub struct SealedSecrets {
     pub client_key: Option<String>,
 }
 row!(SealedSecrets { password, client_key });
+
+/// Changes of a registry's sealed secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SealedChanges {
+    pub password: SecretChange<String>,
+    pub client_key: SecretChange<String>,
+}
 
 impl Store {
     /// Adds a registry.
@@ -82,19 +89,19 @@ impl Store {
         .map_err(|error| error.or_duplicate("registry"))
     }
 
-    /// Changes all values of a registry except its name and kind. A secret that is `None` is kept, an empty one is
-    /// removed. Returns `None` if the registry is no longer as in `old`.
+    /// Changes all values of a registry except its name and kind. Returns `None` if the registry is no longer as in
+    /// `old`.
     pub async fn registry_update(
         &self,
         old: &RegistryRecord,
         new: &NewRegistry,
-        secrets: &SealedSecrets,
+        secrets: &SealedChanges,
     ) -> Result<Option<RegistryRecord>> {
         sql(format!(
             "UPDATE registries SET url = $1, host = $2, org = $3, username = $4, ca = $5, client_certificate = $6,
                  include = $7, exclude = $8, schedule = $9,
-                 sealed_password = NULLIF(COALESCE($10, sealed_password), ''),
-                 sealed_client_key = NULLIF(COALESCE($11, sealed_client_key), ''), repositories = $21
+                 sealed_password = CASE WHEN $10 THEN sealed_password ELSE $23 END,
+                 sealed_client_key = CASE WHEN $11 THEN sealed_client_key ELSE $24 END, repositories = $21
              WHERE id = $12 AND url = $13 AND org = $14 AND username = $15 AND ca = $16 AND client_certificate = $17
                  AND include = $18 AND exclude = $19 AND schedule = $20 AND repositories = $22
              RETURNING {COLUMNS}"
@@ -108,8 +115,8 @@ impl Store {
         .bind(json(&new.include))
         .bind(json(&new.exclude))
         .bind(&new.schedule)
-        .bind(secrets.password.as_deref())
-        .bind(secrets.client_key.as_deref())
+        .bind(secrets.password.is_kept())
+        .bind(secrets.client_key.is_kept())
         .bind(old.id)
         .bind(&old.url)
         .bind(&old.org)
@@ -121,6 +128,8 @@ impl Store {
         .bind(&old.schedule)
         .bind(json(&new.repositories))
         .bind(json(&old.repositories))
+        .bind(secrets.password.new_value().map(String::as_str))
+        .bind(secrets.client_key.new_value().map(String::as_str))
         .optional(&self.db)
         .await
     }

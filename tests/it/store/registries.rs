@@ -1,13 +1,23 @@
 //! Registries.
 
-use silo::catalog::{NewRegistry, RegistryId, RegistryRecord, ScanState, ScanTrigger, VerifiedMarks};
-use silo::store::{Error, SEAL_KEY, SealedKind, SealedSecrets, SealedText};
+use silo::catalog::{NewRegistry, RegistryId, RegistryRecord, ScanState, ScanTrigger, SecretChange, VerifiedMarks};
+use silo::store::{Error, SEAL_KEY, SealedChanges, SealedKind, SealedSecrets, SealedText};
 
 use super::both;
 use super::fixture::{at, claim, new_registry, registry, result, scan, seed};
 
 fn sealed(password: Option<&str>, client_key: Option<&str>) -> SealedSecrets {
     SealedSecrets { password: password.map(str::to_owned), client_key: client_key.map(str::to_owned) }
+}
+
+/// `None` keeps a secret, an empty text removes it.
+fn changes(password: Option<&str>, client_key: Option<&str>) -> SealedChanges {
+    let change = |text: Option<&str>| match text {
+        None => SecretChange::Keep,
+        Some("") => SecretChange::Remove,
+        Some(text) => SecretChange::Set(text.to_owned()),
+    };
+    SealedChanges { password: change(password), client_key: change(client_key) }
 }
 
 both!(a_registry_comes_back_as_it_went_in, |store| {
@@ -105,21 +115,21 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
         schedule: new.schedule.clone(),
         ..hub.clone()
     };
-    let changed = store.registry_update(&hub, &new, &sealed(None, None)).await.unwrap();
+    let changed = store.registry_update(&hub, &new, &changes(None, None)).await.unwrap();
     assert_eq!(changed, Some(expected.clone()));
     assert_eq!(store.registry_get(hub.id).await.unwrap(), Some(expected.clone()));
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")), "they stay");
     assert_eq!(store.registry_get(other.id).await.unwrap(), Some(other));
 
     // An update based on the earlier state is refused.
-    let late = store.registry_update(&hub, &new_registry("hub"), &sealed(Some("late"), None)).await.unwrap();
+    let late = store.registry_update(&hub, &new_registry("hub"), &changes(Some("late"), None)).await.unwrap();
     assert_eq!((late, store.registry_get(hub.id).await.unwrap()), (None, Some(expected.clone())));
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("password"), Some("key")));
 
-    let bare = store.registry_update(&expected, &new, &sealed(Some(""), Some("other"))).await.unwrap();
+    let bare = store.registry_update(&expected, &new, &changes(Some(""), Some("other"))).await.unwrap();
     assert_eq!(bare, Some(RegistryRecord { has_password: false, ..expected.clone() }));
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(None, Some("other")));
-    let again = store.registry_update(&bare.unwrap(), &new, &sealed(Some("again"), Some(""))).await.unwrap();
+    let again = store.registry_update(&bare.unwrap(), &new, &changes(Some("again"), Some(""))).await.unwrap();
     assert_eq!(again, Some(expected));
     assert_eq!(store.registry_secrets(hub.id).await.unwrap(), sealed(Some("again"), None));
 });
