@@ -50,8 +50,8 @@ pub use hooks::{HookNotification, LONGEST_NOTIFICATION, NewHook};
 pub use keys::{KeyRotation, rotate_seal_key};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
-    ArchiveFormat, AttemptLog, BatchRow, FileSpec, MOST_ROWS, PlannedRun, RequestedImage, RunChange, RunFolder,
-    RunForm, RunOutputFile, SubmitOutcome,
+    ArchiveFormat, AttemptLog, FileAddress, FileSpec, InputFile, MOST_ROWS, PlannedRun, RequestedImage, RunChange,
+    RunFolder, RunForm, RunInputs, RunOptions, RunOutputFile, SettingValue, SubmitOutcome,
 };
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{SearchMatch, SearchOptions, SearchPage, SearchSuggestions};

@@ -99,7 +99,7 @@ impl App {
         let index =
             tokio::task::spawn_blocking(move || SearchIndex::open(&folder)).await.expect("opening does not panic")?;
         index.set_synonyms(synonyms);
-        let app = Self::assemble(settings, clock, &keys, (store, index), host, Some(lock))?;
+        let app = Self::assemble(settings, clock, &keys, store, index, host, Some(lock))?;
         let images = app.0.store.origin_create_missing(app.0.clock.now()).await?;
         if images > 0 {
             tracing::info!(images, "the catalogue knows now where the images of each job come from");
@@ -123,14 +123,15 @@ impl App {
         require_data(&settings)?;
         let store = open_store(&settings).await?;
         let keys = keys::load(&settings, &store).await?;
-        Self::assemble(settings, clock, &keys, (store, SearchIndex::in_memory()?), String::new(), None)
+        Self::assemble(settings, clock, &keys, store, SearchIndex::in_memory()?, String::new(), None)
     }
 
     fn assemble(
         settings: ServiceSettings,
         clock: Clock,
         keys: &InstallationKeys,
-        (store, index): (Store, SearchIndex),
+        store: Store,
+        index: SearchIndex,
         host: String,
         lock: Option<FileLock>,
     ) -> Result<Self, StartError> {

@@ -135,8 +135,9 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     }
     let source = options.how.source(file, report)?;
     let docker = options.how.engine.open().await?;
-    let account = (options.pushing.account(), place.as_ref());
-    let Some(image) = options.how.build(&docker, &options.directory, &source, account, &stop).await? else {
+    let account = options.pushing.account();
+    let Some(image) = options.how.build(&docker, &options.directory, &source, account, place.as_ref(), &stop).await?
+    else {
         return Ok(ExitStatus::Interrupted);
     };
     let mut published = None;
@@ -218,7 +219,8 @@ impl BuildOptions {
         docker: &DockerClient,
         directory: &Path,
         source: &BuildSource,
-        (account, registry): (&RegistryAccount, Option<&RegistryAddress>),
+        account: &RegistryAccount,
+        registry: Option<&RegistryAddress>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<EngineImage>> {
         let dockerfile =

@@ -215,8 +215,8 @@ impl ImagePublication<'_> {
         }
         let (raised, changes) = self.raised(&registry, name, bump).await?;
         if !self.dry_run {
-            let account = (self.pushing.account(), Some(&self.place));
-            if self.how.build(self.docker, self.directory, &raised, account, self.stop).await?.is_none() {
+            let (account, place) = (self.pushing.account(), Some(&self.place));
+            if self.how.build(self.docker, self.directory, &raised, account, place, self.stop).await?.is_none() {
                 return Ok(None);
             }
             keep(&raised.file)?;

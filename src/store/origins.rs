@@ -146,7 +146,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<bool> {
         let mut tx = self.db.write().await?;
-        let outcome = verify(&mut tx, id, (old, marks), now, self.db.lock(RowLock::Wait)).await;
+        let outcome = verify(&mut tx, id, old, marks, now, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
 }
@@ -160,7 +160,8 @@ async fn complete(tx: &mut WriteTransaction, limit: u32, now: DateTime<Utc>, loc
 async fn verify(
     tx: &mut WriteTransaction,
     id: RegistryId,
-    (old, marks): (&VerifiedMarks, &VerifiedMarks),
+    old: &VerifiedMarks,
+    marks: &VerifiedMarks,
     now: DateTime<Utc>,
     lock: &str,
 ) -> Result<bool> {

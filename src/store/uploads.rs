@@ -30,7 +30,8 @@ impl Store {
     /// that was ahead, and are cut to it.
     pub async fn upload_reserve(
         &self,
-        (id, host): (&str, &str),
+        id: &str,
+        host: &str,
         room: UploadRoom,
         now: DateTime<Utc>,
         lease_until: DateTime<Utc>,
@@ -129,7 +130,8 @@ impl Store {
     pub async fn file_metadata_put(
         &self,
         owner: UserId,
-        (sha256, metadata): (&str, &str),
+        sha256: &str,
+        metadata: &str,
         now: DateTime<Utc>,
     ) -> Result<()> {
         sql("INSERT INTO file_metadata (sha256, owner_id, metadata, used_at) VALUES ($1, $2, $3, $4)

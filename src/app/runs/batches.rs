@@ -3,10 +3,9 @@
 
 use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
-use super::rerun::replaced;
 use super::runnable_image::RunnableImage;
 use super::submit::{MOST_PROBLEMS, unrunnable};
-use super::{BatchRow, RunChange, RunForm};
+use super::{RunChange, RunForm};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RunFilter, RunStatus};
 use crate::engine::docker::ContainerEngine;
@@ -35,7 +34,7 @@ impl App {
     ///
     /// # Errors
     /// As [`App::run_submit`], for all rows at once; [`Error::TooLarge`] if too much would have to be stored.
-    pub async fn run_submit_batch(&self, session: &UserSession, all: &RunForm, rows: Vec<BatchRow>) -> Result<String> {
+    pub async fn run_submit_batch(&self, session: &UserSession, all: &RunForm, rows: Vec<RunChange>) -> Result<String> {
         if rows.is_empty() {
             return Err(Error::Invalid("The batch has no rows, so there is nothing to run".to_owned()));
         }
@@ -48,7 +47,7 @@ impl App {
         let _held = self.0.batches.lock().await;
         let mut batch = BatchBuilder::new(self, session, machine);
         for row in rows {
-            batch.add(&form_of(all, row), subject.clone(), None).await?;
+            batch.add(&form_of(all, &row), subject.clone(), None).await?;
         }
         batch.queue().await
     }
@@ -140,19 +139,13 @@ impl<'a> BatchBuilder<'a> {
     }
 }
 
-/// The form of a row as a run of its own.
-fn form_of(all: &RunForm, row: BatchRow) -> RunForm {
-    let is_same = |a: &str, b: &str| a == b;
+/// The form of a row as a run of its own. Its values go before the shared ones.
+fn form_of(all: &RunForm, row: &RunChange) -> RunForm {
+    let all = all.clone();
     RunForm {
-        image: all.image.clone(),
-        files: replaced(all.files.iter().cloned(), &row.files, is_same),
-        json: replaced(all.json.iter().cloned(), &row.json, is_same),
-        settings: all.settings.clone(),
-        mounts: all.mounts.clone(),
-        label: row.label.unwrap_or_else(|| all.label.clone()),
-        tags: row.tags.unwrap_or_else(|| all.tags.clone()),
-        platform: all.platform.clone(),
-        ..*all
+        inputs: all.inputs.changed(&row.inputs, |a, b| a == b),
+        options: all.options.changed(&row.options),
+        ..all
     }
 }
 

@@ -9,8 +9,8 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use super::super::App;
-use super::SpecFile;
 use super::inputs::{InputProblem, ResolvedInput};
+use super::run_inputs::{FileAddress, InputFile};
 use super::uploads::in_advance;
 use crate::catalog::UserId;
 use crate::engine::plan::request::{HostFile, InputSource};
@@ -43,15 +43,15 @@ impl App {
     pub(super) async fn run_file_by_url(
         &self,
         number: usize,
-        file: &SpecFile,
-        text: &str,
+        file: &InputFile,
+        address: &FileAddress,
+        sha256: Option<&str>,
         fetched: Option<&FetchedInputs<'_>>,
     ) -> std::result::Result<Vec<ResolvedInput>, InputProblem> {
-        let spec = &file.source;
-        let url = read_url(text).map_err(|(message, help)| trouble(file, message, help, false))?;
+        let url = read_url(address.expose()).map_err(|(message, help)| trouble(file, message, help, false))?;
         let named = url.path_segments().and_then(|mut parts| parts.next_back()).unwrap_or_default();
         let named = percent_encoding::percent_decode_str(named).decode_utf8_lossy().into_owned();
-        let name = spec.name.clone().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
+        let name = file.source.name().cloned().unwrap_or(if named.is_empty() { "file".to_owned() } else { named });
         let facts =
             FileFacts { url: Some(without_secrets(&url)), workspace: Some(FileWorkspace::Web), ..FileFacts::default() };
         let resolved = |path: PathBuf, size: u64, sha256: Option<String>| {
@@ -59,18 +59,18 @@ impl App {
             vec![ResolvedInput { input: file.input.clone(), source, facts: facts.clone(), sha256, host: None }]
         };
         let Some(fetched) = fetched else {
-            return Ok(resolved(Path::new("/").join("fetched"), 0, spec.sha256.clone()));
+            return Ok(resolved(Path::new("/").join("fetched"), 0, sha256.map(str::to_owned)));
         };
         let target = fetched.folder.join(number.to_string()).join("file");
         // An earlier process that began this attempt has fetched it; its container may be using it.
         if let Ok(metadata) = target.metadata() {
             fetched.complete.fetch_add(metadata.len(), Relaxed);
-            return Ok(resolved(target, metadata.len(), spec.sha256.clone()));
+            return Ok(resolved(target, metadata.len(), sha256.map(str::to_owned)));
         }
         let wanted = FileDownload {
             url: &url,
             to: &target,
-            sha256: spec.sha256.as_deref(),
+            sha256,
             most_bytes: u64::from(self.settings().runs.upload_mib) * 1024 * 1024,
             silence: SILENCE,
             private: &self.0.inputs_private,
@@ -130,7 +130,7 @@ fn read_url(text: &str) -> std::result::Result<Url, (&'static str, &'static str)
     }
 }
 
-fn trouble(file: &SpecFile, message: &str, help: &str, is_passing: bool) -> InputProblem {
+fn trouble(file: &InputFile, message: &str, help: &str, is_passing: bool) -> InputProblem {
     InputProblem { input: file.input.clone(), message: message.to_owned(), help: help.to_owned(), is_passing }
 }
 

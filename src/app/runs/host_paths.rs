@@ -45,7 +45,7 @@ impl App {
         halt: HaltSignal,
     ) -> Result<std::result::Result<(RunPlan, Option<HeldPaths>), RunError>> {
         let mut given: Vec<HostPath> = resolved.iter().filter_map(|it| it.host.clone()).collect();
-        for (name, path) in &task.spec.mounts {
+        for (name, path) in &task.spec.inputs.mounts {
             match self.mount_path(path, Some(machine)) {
                 // What was requested is held, not what a link points to by now.
                 Ok(found) => given.push(HostPath { path: path.clone(), ..found }),

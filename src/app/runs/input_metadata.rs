@@ -25,7 +25,7 @@ impl App {
             let given = record.given.files.iter().find(|input| input.name == *name);
             if let Some([file]) = given.map(|input| input.files.as_slice()) {
                 let text = serde_json::to_string(metadata).map_err(|why| Error::Internal(why.to_string()))?;
-                self.0.store.file_metadata_put(owner, (&file.sha256, &text), self.0.clock.now()).await?;
+                self.0.store.file_metadata_put(owner, &file.sha256, &text, self.0.clock.now()).await?;
             }
         }
         Ok(())

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize};
 
 use super::super::{App, Result};
 use super::fetched_inputs::FetchedInputs;
-use super::{SpecFile, may_see};
+use super::may_see;
+use super::run_inputs::{FileSpec, InputFile};
 use crate::catalog::{RunStatus, UserAccount};
 use crate::engine::held_paths::HostPath;
 use crate::engine::plan::request::{HostFile, InputSource};
+use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::engine::run::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, survey};
 use crate::engine::run::outputs::{CapturedFile, RunOutputs};
 
@@ -19,36 +20,6 @@ use super::super::accounts::UserSession;
 
 /// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
-
-/// A file for an input: exactly one of `upload`, `url`, `run` and `path` is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct FileSpec {
-    /// SHA-256 of an upload.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub upload: Option<String>,
-    /// http or https.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// The id of an earlier run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub run: Option<String>,
-    /// Name of an output of that run: all its files, unless `file` names one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output: Option<String>,
-    /// Path of one file in the run's output directory.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<String>,
-    /// A file or folder of the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub path: Option<PathBuf>,
-    /// File name in the container.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Expected SHA-256 for `url`, in lower-case hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
-}
 
 /// Why a file is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +32,13 @@ pub(super) struct InputProblem {
     pub help: String,
     /// Whether it may be available later.
     pub is_passing: bool,
+}
+
+impl From<InputProblem> for PlanProblem {
+    fn from(problem: InputProblem) -> Self {
+        let InputProblem { input, message, help, .. } = problem;
+        Self { code: PlanCode::BadValue, subject: input, message, help }
+    }
 }
 
 /// A file that is available.
@@ -86,7 +64,7 @@ impl App {
     pub(super) async fn run_files(
         &self,
         user: &UserAccount,
-        files: &[SpecFile],
+        files: &[InputFile],
         fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<ResolvedInput>, Vec<InputProblem>>> {
         let (mut found, mut troubles) = (Vec::new(), Vec::new());
@@ -103,58 +81,61 @@ impl App {
         &self,
         user: &UserAccount,
         number: usize,
-        file: &SpecFile,
+        file: &InputFile,
         fetched: Option<&FetchedInputs<'_>>,
     ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
-        let spec = &file.source;
-        let trouble = |message: String, help: &str| InputProblem {
-            input: file.input.clone(),
-            message,
-            help: help.to_owned(),
-            is_passing: false,
-        };
-        match (&spec.upload, &spec.url, &spec.run, &spec.path) {
-            (Some(sha256), None, None, None) => {
-                let found = self.0.store.upload_use(user.id, sha256, self.0.clock.now()).await?;
-                let path = self.upload_path(sha256);
-                Ok(match found.zip(path.metadata().ok()) {
-                    Some((upload, metadata)) => {
-                        let name = spec.name.clone().unwrap_or(upload.name);
-                        let source = InputSource::File(HostFile { name, path, size: metadata.len() });
-                        let facts = FileFacts {
-                            url: Some(self.own_address(&format!("/api/v1/uploads/{sha256}"))),
-                            workspace: Some(FileWorkspace::Uploads),
-                            created: Some(upload.created_at),
-                            ..FileFacts::default()
-                        };
-                        Ok(vec![ResolvedInput {
-                            input: file.input.clone(),
-                            source,
-                            facts,
-                            sha256: Some(upload.sha256),
-                            host: None,
-                        }])
-                    }
-                    None => Err(trouble(
-                        format!("there is no upload {sha256} of yours."),
-                        "Send the file first: POST /api/v1/uploads.",
-                    )),
-                })
+        match &file.source {
+            FileSpec::Upload { sha256, .. } => self.run_file_uploaded(user, file, sha256).await,
+            FileSpec::Url { url, sha256, .. } => {
+                Ok(self.run_file_by_url(number, file, url, sha256.as_deref(), fetched).await)
             }
-            (None, Some(url), None, None) => Ok(self.run_file_by_url(number, file, url, fetched).await),
-            (None, None, Some(run), None) => self.run_file_of_run(user, file, run).await,
-            (None, None, None, Some(path)) => Ok(self.run_file_of_server(file, path)),
-            _ => Ok(Err(trouble(
-                "it must say where its file is, by exactly one of upload, url, run and path.".to_owned(),
-                "Give one of them.",
-            ))),
+            FileSpec::Output { run, .. } => self.run_file_of_run(user, file, run).await,
+            FileSpec::Path { path, .. } => Ok(self.run_file_of_server(file, path)),
+            FileSpec::Unclear => Ok(Err(InputProblem {
+                input: file.input.clone(),
+                message: "it must say where its file is, by exactly one of upload, url, run and path.".to_owned(),
+                help: "Give one of them.".to_owned(),
+                is_passing: false,
+            })),
         }
+    }
+
+    async fn run_file_uploaded(
+        &self,
+        user: &UserAccount,
+        file: &InputFile,
+        sha256: &str,
+    ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
+        let found = self.0.store.upload_use(user.id, sha256, self.0.clock.now()).await?;
+        let path = self.upload_path(sha256);
+        let Some((upload, metadata)) = found.zip(path.metadata().ok()) else {
+            return Ok(Err(InputProblem {
+                input: file.input.clone(),
+                message: format!("there is no upload {sha256} of yours."),
+                help: "Send the file first: POST /api/v1/uploads.".to_owned(),
+                is_passing: false,
+            }));
+        };
+        let name = file.source.name().cloned().unwrap_or(upload.name);
+        let facts = FileFacts {
+            url: Some(self.own_address(&format!("/api/v1/uploads/{sha256}"))),
+            workspace: Some(FileWorkspace::Uploads),
+            created: Some(upload.created_at),
+            ..FileFacts::default()
+        };
+        Ok(Ok(vec![ResolvedInput {
+            input: file.input.clone(),
+            source: InputSource::File(HostFile { name, path, size: metadata.len() }),
+            facts,
+            sha256: Some(upload.sha256),
+            host: None,
+        }]))
     }
 
     async fn run_file_of_run(
         &self,
         user: &UserAccount,
-        file: &SpecFile,
+        file: &InputFile,
         run: &str,
     ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
         let trouble = |message: String, help: &str| {
@@ -195,7 +176,7 @@ impl App {
                 return trouble(format!("the file {} of run {run} is gone.", left.path), "Run it again.");
             };
             let base = left.path.rsplit('/').next().unwrap_or(&left.path).to_owned();
-            let base = file.source.name.clone().filter(|_| !several).unwrap_or(base);
+            let base = file.source.name().cloned().filter(|_| !several).unwrap_or(base);
             let job = format!("{}-{}", record.job.name, record.job.job_version);
             let product = RunProduct { run: record.id.clone(), job, output: name };
             let path_of_file = utf8_percent_encode(&left.path, &IN_PATH);
@@ -222,7 +203,7 @@ impl App {
 
     fn run_file_of_server(
         &self,
-        file: &SpecFile,
+        file: &InputFile,
         path: &Path,
     ) -> std::result::Result<Vec<ResolvedInput>, InputProblem> {
         let trouble = |message: String, help: &str| InputProblem {
@@ -236,7 +217,7 @@ impl App {
         let source = match survey(&host.path) {
             Ok(InputSource::File(found)) => {
                 let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-                let name = file.source.name.clone().or(name).unwrap_or_else(|| found.name.clone());
+                let name = file.source.name().cloned().or(name).unwrap_or_else(|| found.name.clone());
                 InputSource::File(HostFile { name, ..found })
             }
             Ok(folder) => folder,
@@ -273,15 +254,15 @@ pub(super) fn inside(folder: &Path, relative: &str) -> Option<PathBuf> {
 
 /// The output files that a form selects, with the outputs they belong to.
 fn chosen<'o>(spec: &FileSpec, outputs: Option<&'o RunOutputs>) -> Vec<(String, &'o CapturedFile)> {
-    let Some(outputs) = outputs else { return Vec::new() };
-    let captured = outputs.files.iter().flat_map(|output| output.files.iter().map(|file| (output.name.clone(), file)));
-    let extra = outputs.extra.iter().map(|file| (String::new(), file));
-    let is_meant = |(name, file): &(String, &CapturedFile)| {
-        spec.output.as_ref().is_none_or(|output| output == name) && spec.file.as_ref().is_none_or(|it| *it == file.path)
-    };
-    if spec.output.is_none() && spec.file.is_none() {
+    let (FileSpec::Output { output: wanted, file, .. }, Some(outputs)) = (spec, outputs) else { return Vec::new() };
+    if wanted.is_none() && file.is_none() {
         return Vec::new();
     }
+    let captured = outputs.files.iter().flat_map(|output| output.files.iter().map(|file| (output.name.clone(), file)));
+    let extra = outputs.extra.iter().map(|file| (String::new(), file));
+    let is_meant = |(name, found): &(String, &CapturedFile)| {
+        wanted.as_ref().is_none_or(|output| output == name) && file.as_ref().is_none_or(|path| *path == found.path)
+    };
     captured.chain(extra).filter(is_meant).collect()
 }
 

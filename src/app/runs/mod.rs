@@ -13,6 +13,7 @@ mod host_paths;
 mod input_metadata;
 mod inputs;
 mod rerun;
+mod run_inputs;
 mod runnable_image;
 mod secrets;
 mod staging;
@@ -20,12 +21,7 @@ mod submit;
 mod uploads;
 mod worker;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use super::{App, Error, Result, UserSession};
 use crate::catalog::{ImageId, RunCounts, RunFilter, RunSummary, UserRole};
@@ -39,7 +35,7 @@ pub use batches::MOST_ROWS;
 pub(super) use discarded_files::stuck_in;
 pub(super) use disk_space::{RunDiskShortage, reserve};
 pub use files::{AttemptLog, RunFolder, RunOutputFile};
-pub use inputs::FileSpec;
+pub use run_inputs::{FileAddress, FileSpec, InputFile, RunInputs, SettingValue};
 pub(super) use secrets::place as settings_place;
 pub use submit::{PlannedRun, SubmitOutcome};
 pub(super) use uploads::remove_parts;
@@ -49,20 +45,8 @@ pub(super) use worker::LEASE as RUN_LEASE;
 #[derive(Clone, Debug, Default)]
 pub struct RunForm {
     pub image: RequestedImage,
-    /// By input; inputs with `multiple` may occur several times.
-    pub files: Vec<(String, FileSpec)>,
-    pub json: Vec<(String, Value)>,
-    pub settings: Vec<(String, SecretString)>,
-    /// Folders of the server, by mount.
-    pub mounts: Vec<(String, PathBuf)>,
-    /// Upper limit besides the manifest's own time limit.
-    pub timeout_seconds: Option<u64>,
-    pub max_tries: Option<u32>,
-    /// 0 to 9.
-    pub priority: Option<u8>,
-    /// Label that the owner chose.
-    pub label: String,
-    pub tags: Vec<String>,
+    pub inputs: RunInputs,
+    pub options: RunOptions,
     pub layout: ContainerLayout,
     /// As in `linux/arm64`.
     pub platform: Option<String>,
@@ -70,13 +54,38 @@ pub struct RunForm {
     pub dedup: bool,
 }
 
-/// Values of one row of a batch; they override the shared ones.
+/// Changes of a run's form: for a row of a batch, or a rerun. What is not given stays as it was.
 #[derive(Clone, Debug, Default)]
-pub struct BatchRow {
-    pub files: Vec<(String, FileSpec)>,
-    pub json: Vec<(String, Value)>,
+pub struct RunChange {
+    /// They replace all files of the inputs that they name.
+    pub inputs: RunInputs,
+    pub options: RunOptions,
+}
+
+/// How a run is done and found again. `None`: the default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// Upper limit besides the manifest's own time limit.
+    pub timeout_seconds: Option<u64>,
+    pub max_tries: Option<u32>,
+    /// 0 to 9.
+    pub priority: Option<u8>,
+    /// Label that the owner chose.
     pub label: Option<String>,
     pub tags: Option<Vec<String>>,
+}
+
+impl RunOptions {
+    /// These options, with those of `change` in place of the same ones.
+    fn changed(self, change: &Self) -> Self {
+        Self {
+            timeout_seconds: change.timeout_seconds.or(self.timeout_seconds),
+            max_tries: change.max_tries.or(self.max_tries),
+            priority: change.priority.or(self.priority),
+            label: change.label.clone().or(self.label),
+            tags: change.tags.clone().or(self.tags),
+        }
+    }
 }
 
 /// The image to run.
@@ -94,7 +103,7 @@ impl Default for RequestedImage {
     }
 }
 
-/// A run's request as it is stored and shown: without secrets.
+/// A run's request. Its JSON, which is stored and shown, has no secrets.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct RunSpec {
@@ -105,40 +114,13 @@ pub(super) struct RunSpec {
     /// The registry whose credentials a pull needs; `None`: the engine has the image.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<i64>,
-    pub files: Vec<SpecFile>,
-    pub json: Map<String, Value>,
-    /// Secret values are masked; they are stored sealed.
-    pub settings: BTreeMap<String, String>,
-    pub mounts: BTreeMap<String, PathBuf>,
+    #[serde(flatten)]
+    pub inputs: RunInputs,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
     pub layout: ContainerLayout,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform: Option<String>,
-}
-
-/// A file of a [`RunSpec`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct SpecFile {
-    pub input: String,
-    #[serde(flatten)]
-    pub source: FileSpec,
-}
-
-/// Changes of a rerun. What is not given stays as it was.
-#[derive(Clone, Debug, Default)]
-pub struct RunChange {
-    /// They replace all files of the inputs that they name.
-    pub files: Vec<(String, FileSpec)>,
-    pub json: Vec<(String, Value)>,
-    pub settings: Vec<(String, SecretString)>,
-    pub mounts: Vec<(String, PathBuf)>,
-    pub timeout_seconds: Option<u64>,
-    pub max_tries: Option<u32>,
-    pub priority: Option<u8>,
-    pub label: Option<String>,
-    pub tags: Option<Vec<String>>,
 }
 
 impl App {
@@ -219,4 +201,25 @@ fn no_such_run() -> Error {
 fn read_record(stored: &StoredRun) -> Result<RunRecord> {
     let id = &stored.summary.id;
     serde_json::from_str(&stored.record).map_err(|why| Error::Internal(format!("the record of run {id}: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As it stands in the database since version 2.0.0.
+    const STORED: &str = r#"{"image":"hub/job:1","pinned":"hub/job@sha256:ab","registry":3,"files":[{"input":"SCENE","url":"https://example.org/a.tif?*****","sha256":"ab"}],"json":{"N":5,"A":18446744073709551615,"B":0.1},"settings":{"HOST":"db"},"mounts":{"MAPS":"/data/maps"},"timeoutSeconds":60,"layout":"scale","platform":"linux/arm64"}"#;
+
+    #[test]
+    fn a_stored_request_is_read_and_written_as_before() {
+        let spec: RunSpec = serde_json::from_str(STORED).expect("it can be read");
+        assert_eq!((&*spec.pinned, spec.registry, spec.timeout_seconds), ("hub/job@sha256:ab", Some(3), Some(60)));
+        assert_eq!((spec.layout, spec.platform.as_deref()), (ContainerLayout::Scale, Some("linux/arm64")));
+        assert_eq!(spec.inputs.files.len(), 1);
+        assert_eq!(spec.inputs.mounts["MAPS"].to_str(), Some("/data/maps"));
+        assert_eq!(serde_json::to_string(&spec).expect("it is JSON"), STORED);
+        let bare = r#"{"image":"a","pinned":"b","files":[],"json":{},"settings":{},"mounts":{},"layout":"silo"}"#;
+        let spec: RunSpec = serde_json::from_str(bare).expect("it can be read");
+        assert_eq!(serde_json::to_string(&spec).expect("it is JSON"), bare);
+    }
 }

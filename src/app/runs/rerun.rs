@@ -1,16 +1,13 @@
 //! Reruns of runs.
 
-use serde_json::Value;
-
 use super::super::accounts::UserSession;
 use super::super::{App, Result};
 use super::runnable_image::{RunnableImage, reference};
-use super::secrets::{RunSecrets, check_secrets, with_queries};
+use super::secrets::{RunSecrets, check_secrets};
 use super::submit::{read_manifest, read_spec};
-use super::{RequestedImage, RunChange, RunForm, RunSpec, read_record};
+use super::{RequestedImage, RunChange, RunForm, RunOptions, RunSpec, read_record};
 use crate::engine::run::record::RunRecord;
 use crate::seed::environment::variable_name;
-use secrecy::SecretString;
 
 impl App {
     /// Queues a run again, with changes.
@@ -40,7 +37,7 @@ impl App {
         let secrets = self.secrets_of(id, stored.sealed.as_deref())?;
         let old = read_record(&stored)?;
         let (pinned, registry) = (reference(&spec.pinned)?, spec.registry);
-        let form = changed(spec, secrets, &old, change)?;
+        let form = changed(spec, &secrets, &old, change)?;
         let subject = RunnableImage {
             name: old.image.reference.clone(),
             pinned,
@@ -52,40 +49,23 @@ impl App {
     }
 }
 
-/// The old values, with the new ones replacing those of the same names.
-pub(super) fn replaced<T: Clone>(
-    old: impl Iterator<Item = (String, T)>,
-    new: &[(String, T)],
-    is_same: impl Fn(&str, &str) -> bool,
-) -> Vec<(String, T)> {
-    let kept = old.filter(|(name, _)| !new.iter().any(|(other, _)| is_same(name, other)));
-    kept.chain(new.iter().cloned()).collect()
-}
-
 /// The form of the earlier run, with changes applied.
-fn changed(spec: RunSpec, secrets: RunSecrets, old: &RunRecord, change: &RunChange) -> Result<RunForm> {
-    let files = with_queries(&spec.files, &secrets);
-    let is_same = |a: &str, b: &str| variable_name(a) == variable_name(b);
-    let settings = spec.settings.into_iter().map(|(name, shown)| {
-        let value = secrets.get(&name).cloned().unwrap_or_else(|| SecretString::from(shown));
-        (name, value)
-    });
-    let settings = replaced(settings, &change.settings, is_same);
-    let files = replaced(files.into_iter().map(|file| (file.input, file.source)), &change.files, is_same);
-    check_secrets(&files, &settings)?;
-    let ticket = &old.ticket;
-    let json: Vec<(String, Value)> = spec.json.into_iter().collect();
+fn changed(spec: RunSpec, secrets: &RunSecrets, old: &RunRecord, change: &RunChange) -> Result<RunForm> {
+    let mut inputs = spec.inputs;
+    inputs.unmask(secrets);
+    let inputs = inputs.changed(&change.inputs, |a, b| variable_name(a) == variable_name(b));
+    check_secrets(&inputs)?;
+    let options = RunOptions {
+        timeout_seconds: spec.timeout_seconds,
+        max_tries: Some(old.max_tries),
+        priority: old.ticket.priority,
+        label: old.ticket.label.clone(),
+        tags: Some(old.ticket.tags.clone()),
+    };
     Ok(RunForm {
         image: RequestedImage::Reference(spec.image),
-        files,
-        json: replaced(json.into_iter(), &change.json, is_same),
-        settings,
-        mounts: replaced(spec.mounts.into_iter(), &change.mounts, is_same),
-        timeout_seconds: change.timeout_seconds.or(spec.timeout_seconds),
-        max_tries: change.max_tries.or(Some(old.max_tries)),
-        priority: change.priority.or(ticket.priority),
-        label: change.label.clone().or_else(|| ticket.label.clone()).unwrap_or_default(),
-        tags: change.tags.clone().unwrap_or_else(|| ticket.tags.clone()),
+        inputs,
+        options: options.changed(&change.options),
         layout: spec.layout,
         platform: spec.platform,
         dedup: false,

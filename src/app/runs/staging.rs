@@ -7,10 +7,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{App, Result};
+use super::InputFile;
 use super::attempt::AttemptTask;
 use super::fetched_inputs::{FetchedInputs, fetched_in};
 use super::inputs::{InputProblem, ResolvedInput, with_facts};
-use super::secrets::{RunSecrets, with_queries};
 use crate::catalog::UserAccount;
 use crate::engine::docker::ContainerEngine;
 use crate::engine::halt::HaltSignal;
@@ -101,8 +101,10 @@ impl App {
             Ok(secrets) => secrets,
             Err(why) => return ends(SystemFailure::MissingSetting.permanent_error(why.to_string())),
         };
+        let mut spec = task.spec.clone();
+        spec.inputs.unmask(&secrets);
         let resolved = tokio::select! {
-            resolved = self.run_resolve_inputs(claim, task, &owner, &secrets) => match resolved? {
+            resolved = self.run_resolve_inputs(claim, task, &owner, &spec.inputs.files) => match resolved? {
                 Ok(resolved) => resolved,
                 Err(error) => return ends(error),
             },
@@ -110,7 +112,7 @@ impl App {
             () = cancel.cancelled(), if task.resumed.is_none() => return Ok(Err(RunVerdict::Dismissed)),
         };
         let network = self.run_network(task.spec.registry).await?;
-        let request = self.request(&task.spec, &secrets, &resolved, &task.folder, network, Some(machine));
+        let request = self.request(&spec, &resolved, &task.folder, network, Some(machine));
         let mut request = match request {
             Ok(request) => request,
             Err(why) => return ends(SystemFailure::Launch.permanent_error(why.to_string())),
@@ -132,13 +134,12 @@ impl App {
         claim: &ClaimedRun,
         task: &AttemptTask,
         owner: &UserAccount,
-        secrets: &RunSecrets,
+        files: &[InputFile],
     ) -> Result<std::result::Result<Vec<ResolvedInput>, RunError>> {
         let most = self.settings().runs.fetch_seconds;
-        let files = with_queries(&task.spec.files, secrets);
         let folder = fetched_in(&task.folder.root);
         let fetched = FetchedInputs::new(&folder, claim, owner.id);
-        let found = self.run_files(owner, &files, Some(&fetched));
+        let found = self.run_files(owner, files, Some(&fetched));
         let Ok(found) = timeout(Duration::from_secs(u64::from(most)), found).await else {
             let why =
                 format!("The inputs were not fetched within {most} seconds, which is the most (runs.fetch_seconds).");

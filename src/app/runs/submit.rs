@@ -1,18 +1,17 @@
 //! Submission of runs: limits, image and inputs; everything is planned before anything is queued.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 
 use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use super::inputs::ResolvedInput;
 use super::runnable_image::{RunnableImage, reference};
-use super::secrets::{RunSecrets, hide_queries, split};
-use super::{RunForm, RunSpec, SpecFile};
+use super::{RunForm, RunOptions, RunSpec};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RegistryId, RunSummary, UserAccount};
 use crate::config::RunNetwork;
@@ -66,7 +65,6 @@ pub(super) struct PreparedRun {
     id: String,
     now: DateTime<Utc>,
     spec: RunSpec,
-    secrets: RunSecrets,
     subject: RunnableImage,
     plan: RunPlan,
     folder: RunPaths,
@@ -132,7 +130,7 @@ impl App {
         subject: Option<RunnableImage>,
         machine: Option<&ContainerEngine>,
     ) -> Result<PreparedRun> {
-        check_form(form)?;
+        check_options(&form.options)?;
         let subject = match subject {
             Some(subject) => subject,
             None => self.run_subject(&form.image, machine).await?,
@@ -142,48 +140,24 @@ impl App {
         let day = now.date_naive();
         let folder = RunPaths::of(&self.settings().runs_folder(), &subject.manifest, None, day, &id);
         let mut problems = Vec::new();
-        let mut files: Vec<SpecFile> = form
-            .files
-            .iter()
-            .map(|(input, source)| SpecFile { input: input.clone(), source: source.clone() })
-            .collect();
-        let resolved = self.run_files(user, &files, None).await?.unwrap_or_else(|troubles| {
-            problems.extend(troubles.into_iter().map(|trouble| PlanProblem {
-                code: PlanCode::BadValue,
-                subject: trouble.input,
-                message: trouble.message,
-                help: trouble.help,
-            }));
+        let resolved = self.run_files(user, &form.inputs.files, None).await?.unwrap_or_else(|troubles| {
+            problems.extend(troubles.into_iter().map(PlanProblem::from));
             Vec::new()
         });
-        let mut mounts = Vec::new();
-        for (name, path) in &form.mounts {
-            match self.mount_path(path, machine) {
-                Ok(host) => mounts.push((name.clone(), host.path)),
-                Err(message) => problems.push(PlanProblem {
-                    code: PlanCode::BadValue,
-                    subject: name.clone(),
-                    message,
-                    help: "Give a folder below one of those in runs.mount_roots.".to_owned(),
-                }),
-            }
-        }
-        let (settings, mut secrets) = split(&subject.manifest, &form.settings);
-        hide_queries(&mut files, &mut secrets);
+        let mut inputs = form.inputs.clone();
+        inputs.mark_secrets(&subject.manifest);
+        inputs.mounts = self.mount_paths(inputs.mounts, machine, &mut problems);
         let spec = RunSpec {
             image: subject.name.clone(),
             pinned: subject.pinned.to_string(),
             registry: subject.registry,
-            files,
-            json: form.json.iter().cloned().collect(),
-            settings,
-            mounts: mounts.into_iter().collect(),
-            timeout_seconds: form.timeout_seconds,
+            inputs,
+            timeout_seconds: form.options.timeout_seconds,
             layout: form.layout,
             platform: form.platform.clone(),
         };
         let network = self.run_network(spec.registry).await?;
-        let mut request = self.request(&spec, &secrets, &resolved, &folder, network, machine)?;
+        let mut request = self.request(&spec, &resolved, &folder, network, machine)?;
         request.attempt = Some(request::AttemptId { run: id.clone(), number: 1, host: self.0.host.clone() });
         let planned = match plan(&subject.manifest, &request) {
             Ok(planned) if problems.is_empty() => planned,
@@ -196,8 +170,26 @@ impl App {
             }
         };
         let given = RecordedInputs::of(&subject.manifest, &request, &planned, Vec::new());
-        let dedup_key = self.dedup_key(&spec, &secrets, &resolved);
-        Ok(PreparedRun { id, now, spec, secrets, subject, plan: planned, folder, given, dedup_key })
+        let dedup_key = self.dedup_key(&spec, &resolved);
+        Ok(PreparedRun { id, now, spec, subject, plan: planned, folder, given, dedup_key })
+    }
+
+    /// The mounts that can be used, with their real paths.
+    fn mount_paths(
+        &self,
+        mounts: BTreeMap<String, PathBuf>,
+        machine: Option<&ContainerEngine>,
+        problems: &mut Vec<PlanProblem>,
+    ) -> BTreeMap<String, PathBuf> {
+        let real = |(name, path): (String, PathBuf)| match self.mount_path(&path, machine) {
+            Ok(host) => Some((name, host.path)),
+            Err(message) => {
+                let help = "Give a folder below one of those in runs.mount_roots.".to_owned();
+                problems.push(PlanProblem { code: PlanCode::BadValue, subject: name, message, help });
+                None
+            }
+        };
+        mounts.into_iter().filter_map(real).collect()
     }
 
     /// The request that the engine's plan is made from.
@@ -207,23 +199,18 @@ impl App {
     pub(super) fn request(
         &self,
         spec: &RunSpec,
-        secrets: &RunSecrets,
         resolved: &[ResolvedInput],
         folder: &RunPaths,
         network: NetworkMode,
         machine: Option<&ContainerEngine>,
     ) -> Result<RunRequest> {
-        let settings = &self.settings().runs;
+        let (settings, inputs) = (&self.settings().runs, &spec.inputs);
         let mut request = RunRequest::new(reference(&spec.pinned)?, folder.clone());
         request.files = resolved.iter().map(|it| (it.input.clone(), it.source.clone())).collect();
         request.json =
-            spec.json.iter().map(|(name, value)| (name.clone(), JsonInputValue::Value(value.clone()))).collect();
-        let value = |(name, shown): (&String, &String)| {
-            let value = secrets.get(name).cloned().unwrap_or_else(|| SecretString::from(shown.clone()));
-            (name.clone(), value)
-        };
-        request.settings = spec.settings.iter().map(value).collect();
-        request.mounts = spec.mounts.iter().map(|(name, path)| (name.clone(), path.clone())).collect();
+            inputs.json.iter().map(|(name, value)| (name.clone(), JsonInputValue::Value(value.clone()))).collect();
+        request.settings = inputs.settings.iter().map(|(name, value)| (name.clone(), value.expose().into())).collect();
+        request.mounts = inputs.mounts.iter().map(|(name, path)| (name.clone(), path.clone())).collect();
         request.layout = spec.layout;
         request.platform.clone_from(&spec.platform);
         request.network = network;
@@ -280,9 +267,9 @@ impl App {
     ) -> RunMetadata {
         RunMetadata {
             owner: Some(user.username.clone()),
-            label: Some(form.label.clone()).filter(|label| !label.is_empty()),
-            tags: once(&form.tags),
-            priority: Some(form.priority.unwrap_or(PRIORITY)),
+            label: form.options.label.clone().filter(|label| !label.is_empty()),
+            tags: once(form.options.tags.as_deref().unwrap_or_default()),
+            priority: Some(form.options.priority.unwrap_or(PRIORITY)),
             batch,
             rerun_of,
         }
@@ -296,14 +283,15 @@ impl App {
         ticket: RunMetadata,
         row: Option<u32>,
     ) -> (NewRun, RunRecord) {
-        let PreparedRun { id, now, spec, secrets, subject, plan, folder, given, dedup_key } = prepared;
+        let PreparedRun { id, now, spec, subject, plan, folder, given, dedup_key } = prepared;
         let mut record = RunRecord::new(&id, &subject.manifest, &plan, given, now);
         record.image.reference.clone_from(&subject.name);
         record.image.digest = subject.digest;
-        record.max_tries = form.max_tries.unwrap_or(self.settings().runs.tries);
+        record.max_tries = form.options.max_tries.unwrap_or(self.settings().runs.tries);
         record.asked = serde_json::to_value(&spec).expect("texts, numbers and lists are JSON");
         record.folder = Some(folder.root);
         record.ticket = ticket.clone();
+        let secrets = spec.inputs.secrets();
         let sealed = (!secrets.is_empty()).then(|| self.seal_secrets(&id, &secrets));
         let new = NewRun {
             owner_id: user.id,
@@ -330,16 +318,15 @@ impl App {
     }
 
     /// Equal for identical runs; `None` if that cannot be determined without reading files.
-    fn dedup_key(&self, spec: &RunSpec, secrets: &RunSecrets, resolved: &[ResolvedInput]) -> Option<String> {
+    fn dedup_key(&self, spec: &RunSpec, resolved: &[ResolvedInput]) -> Option<String> {
         let mut files = Vec::new();
         for file in resolved {
             files.push((variable_name(&file.input), file.source.name().to_owned(), file.sha256.clone()?));
         }
-        let secrets: BTreeMap<&String, &str> =
-            secrets.iter().map(|(name, value)| (name, value.expose_secret())).collect();
+        let secrets = spec.inputs.secrets();
         let mut spec = spec.clone();
-        spec.files.clear();
-        let text = serde_json::to_string(&(spec, files, secrets)).expect("texts, numbers and lists are JSON");
+        spec.inputs.files.clear();
+        let text = serde_json::to_string(&(spec, files, secrets.at_rest())).expect("texts, numbers and lists are JSON");
         Some(self.0.sealer.fingerprint("runs/dedup", &text))
     }
 }
@@ -367,24 +354,26 @@ pub(super) fn unrunnable(mut problems: Vec<PlanProblem>) -> Error {
     Error::Unrunnable(problems)
 }
 
-fn check_form(form: &RunForm) -> Result<()> {
+fn check_options(options: &RunOptions) -> Result<()> {
     let invalid = |text: String| Err(Error::Invalid(text));
-    if form.label.chars().count() > LONGEST_LABEL || form.label.chars().any(char::is_control) {
+    let label = options.label.as_deref().unwrap_or_default();
+    if label.chars().count() > LONGEST_LABEL || label.chars().any(char::is_control) {
         return invalid(format!("label: at most {LONGEST_LABEL} characters, and no control characters"));
     }
     let is_tag = |tag: &String| {
         !tag.trim().is_empty() && tag.chars().count() <= LONGEST_TAG && !tag.chars().any(char::is_control)
     };
-    if form.tags.len() > MOST_TAGS || !form.tags.iter().all(is_tag) {
+    let tags = options.tags.as_deref().unwrap_or_default();
+    if tags.len() > MOST_TAGS || !tags.iter().all(is_tag) {
         return invalid(format!("tags: at most {MOST_TAGS}, each of 1 to {LONGEST_TAG} characters"));
     }
-    if form.priority.is_some_and(|priority| priority > HIGHEST) {
+    if options.priority.is_some_and(|priority| priority > HIGHEST) {
         return invalid(format!("priority: 0 to {HIGHEST}"));
     }
-    if form.max_tries.is_some_and(|tries| !(1..=MOST_TRIES).contains(&tries)) {
+    if options.max_tries.is_some_and(|tries| !(1..=MOST_TRIES).contains(&tries)) {
         return invalid(format!("maxTries: 1 to {MOST_TRIES}"));
     }
-    if form.timeout_seconds == Some(0) {
+    if options.timeout_seconds == Some(0) {
         return invalid("timeoutSeconds: at least 1".to_owned());
     }
     Ok(())

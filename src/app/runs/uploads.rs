@@ -186,7 +186,7 @@ impl UploadReservation {
         let wanted = if needed <= self.reserved { self.reserved } else { wanted };
         let room = self.app.upload_room(self.owner, needed, wanted);
         let now = inner.clock.now();
-        let Some(reserved) = inner.store.upload_reserve((&self.id, &inner.host), room, now, now + LEASE).await? else {
+        let Some(reserved) = inner.store.upload_reserve(&self.id, &inner.host, room, now, now + LEASE).await? else {
             return Ok(false);
         };
         (self.reserved, self.leased) = (reserved, Some(elapsed));

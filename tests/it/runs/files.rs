@@ -410,3 +410,22 @@ async fn what_a_batch_takes_is_bounded_and_told() {
     assert!(taken < 400 << 20, "{} MiB", taken >> 20);
     assert_eq!(runs.silo.get("/api/v1/runs").await.expect(200)["total"], 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_with_a_mistyped_field_is_refused() {
+    let runs = Runs::on(Engine::Sqlite).await;
+    let forms = [
+        ("/api/v1/runs", json!({"image": "a", "lable": "b"})),
+        ("/api/v1/batches", json!({"image": "a", "lable": "b", "rows": [{}]})),
+        ("/api/v1/batches", json!({"image": "a", "rows": [{"lable": "b"}]})),
+        ("/api/v1/runs/7/rerun", json!({"lable": "b"})),
+    ];
+    for (path, form) in forms {
+        let refused = runs.silo.post(path, form).await;
+        assert_eq!(refused.status, 422, "{path}: {}", refused.body);
+        assert!(refused.body["detail"].as_str().unwrap().contains("unknown field `lable`"), "{}", refused.body);
+    }
+    // The source of a file is one of two forms, so its field is not named.
+    let file = json!({"image": "a", "files": {"SCENE": {"upload": "ab", "nmae": "b"}}});
+    assert_eq!(runs.silo.post("/api/v1/runs", file).await.status, 422);
+}

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
 use chrono::TimeDelta;
-use secrecy::SecretString;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use silo::app::{Error, FileSpec, RequestedImage, RunChange, RunForm, SubmitOutcome, UserSession};
+use silo::app::{
+    Error, FileSpec, InputFile, RequestedImage, RunChange, RunForm, RunInputs, SettingValue, SubmitOutcome, UserSession,
+};
 use silo::catalog::{RunPhase, RunStatus};
 use silo::engine::run::record::RunRecord;
 use silo::seed::LABEL;
@@ -87,8 +88,11 @@ impl Service {
     fn form(image: &str, file: FileSpec) -> RunForm {
         RunForm {
             image: RequestedImage::Reference(image.to_owned()),
-            files: vec![("FILE".to_owned(), file)],
-            settings: vec![("PASSWORD".to_owned(), SecretString::from(SECRET))],
+            inputs: RunInputs {
+                files: vec![InputFile { input: "FILE".to_owned(), source: file }],
+                settings: [("PASSWORD".to_owned(), SettingValue::Secret(SECRET.into()))].into(),
+                ..RunInputs::default()
+            },
             ..RunForm::default()
         }
     }
@@ -182,7 +186,11 @@ fn told(record: &RunRecord) -> Value {
 }
 
 fn by_url(url: String, sha256: Option<String>) -> FileSpec {
-    FileSpec { url: Some(url), sha256, ..FileSpec::default() }
+    FileSpec::Url { url: url.into(), sha256, name: None }
+}
+
+fn output_of(run: &str, output: &str) -> FileSpec {
+    FileSpec::Output { run: run.to_owned(), output: Some(output.to_owned()), file: None, name: None }
 }
 
 fn error(record: &RunRecord) -> &str {
@@ -256,8 +264,7 @@ async fn what_one_run_left_is_given_to_another() {
     let (image, _) = service.image().await;
     service.server.put("/scene.tif", [Answer::file("a scene")]);
     let first = service.done(&Service::form(&image, by_url(service.server.url("/scene.tif"), None))).await;
-    let of =
-        |output: &str| FileSpec { run: Some(first.id.clone()), output: Some(output.to_owned()), ..FileSpec::default() };
+    let of = |output: &str| output_of(&first.id, output);
     let second = service.done(&Service::form(&image, of("COPY"))).await;
     assert_eq!(fs::read_to_string(output(&second).join("copy")).unwrap(), "a scene");
     let told = told(&second);
@@ -268,8 +275,10 @@ async fn what_one_run_left_is_given_to_another() {
     assert_eq!(told["sha256"], hex::encode(Sha256::digest("a scene")));
 
     assert!(service.refused(&image, of("NOTHING")).await.contains("no such output"));
-    let unknown = FileSpec { run: Some("no such".into()), output: Some("COPY".into()), ..FileSpec::default() };
+    let unknown = output_of("no such", "COPY");
     assert!(service.refused(&image, unknown).await.contains("no run"));
+    let unclear = service.refused(&image, FileSpec::Unclear).await;
+    assert!(unclear.contains("by exactly one of upload, url, run and path"), "{unclear}");
     let link = output(&first).join("copy");
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
@@ -287,7 +296,7 @@ async fn files_of_the_server_only_below_its_roots() {
     fs::write(&outside, "no scene").unwrap();
     let link = service.roots.path().join("in/link");
     std::os::unix::fs::symlink("../out.tif", &link).unwrap();
-    let at = |path: &Path| FileSpec { path: Some(path.to_owned()), ..FileSpec::default() };
+    let at = |path: &Path| FileSpec::Path { path: path.to_owned(), name: None };
     let record = service.done(&Service::form(&image, at(&inside))).await;
     assert_eq!(fs::read_to_string(output(&record).join("copy")).unwrap(), "a scene");
     let missing = service.roots.path().join("in/nothing");
@@ -308,7 +317,7 @@ async fn what_a_job_says_of_an_input_travels_with_it() {
             "properties": {"dataTypes": ["ice"], "sourceSensor": "S1", "own": 1}}' >$OUTPUT_DIR/FILE.metadata.json"#;
     let (says, _) = service.image_of(says).await;
     let upload = service.sends("scene.tif", "a scene").await;
-    let file = FileSpec { upload: Some(upload.clone()), ..FileSpec::default() };
+    let file = FileSpec::Upload { sha256: upload.clone(), name: None };
 
     let before = told(&service.done(&Service::form(&image, file.clone())).await);
     assert_eq!((&before["data_type_tags"], &before["geometry"]), (&json!([]), &json!(null)));
@@ -337,8 +346,7 @@ async fn what_a_job_says_of_an_input_travels_with_it() {
     assert_eq!(outputs["files"][0]["files"][0]["metadata"]["sourceSensor"], "S1", "{outputs:#}");
 
     // In a chain, every job gets the metadata of the first input.
-    let of =
-        |run: &RunRecord| FileSpec { run: Some(run.id.clone()), output: Some("COPY".into()), ..FileSpec::default() };
+    let of = |run: &RunRecord| output_of(&run.id, "COPY");
     let second = service.done(&Service::form(&image, of(&after))).await;
     let third = service.done(&Service::form(&image, of(&second))).await;
     for run in [&second, &third] {
@@ -358,7 +366,7 @@ async fn what_was_kept_long_enough_goes() {
     let (app, session) = (&service.silo.app, &service.session);
     let body = || futures_util::stream::iter(["a ", "scene"].map(|it| Ok::<_, std::io::Error>(Bytes::from(it))));
     let upload = app.upload(session, "scene.tif", None, body()).await.unwrap();
-    let file = FileSpec { upload: Some(upload.sha256.clone()), ..FileSpec::default() };
+    let file = FileSpec::Upload { sha256: upload.sha256.clone(), name: None };
     let form = Service::form(&image, file.clone());
     let record = service.done(&form).await;
     assert_eq!(fs::read_to_string(output(&record).join("copy")).unwrap(), "a scene");
@@ -393,7 +401,7 @@ async fn what_another_silo_was_asked_to_throw_away_goes() {
     let service = Service::start().await;
     let (image, _) = service.image().await;
     fs::write(service.roots.path().join("in/scene.tif"), "a scene").unwrap();
-    let file = FileSpec { path: Some(service.roots.path().join("in/scene.tif")), ..FileSpec::default() };
+    let file = FileSpec::Path { path: service.roots.path().join("in/scene.tif"), name: None };
     let form = Service::form(&image, file);
     let (gone, kept) = (service.done(&form).await, service.done(&form).await);
     let database = SqliteConnectOptions::new().filename(service.silo.folder().join("data/silo.db"));
@@ -416,7 +424,7 @@ async fn an_image_of_the_catalogue_is_pulled_with_its_registrys_password() {
     let added = service.silo.admin().post("/registries/add", form).await.expect(201);
     service.silo.scan(added.json()["ID"].as_i64().unwrap()).await;
     fs::write(service.roots.path().join("in/scene.tif"), "a scene").unwrap();
-    let file = FileSpec { path: Some(service.roots.path().join("in/scene.tif")), ..FileSpec::default() };
+    let file = FileSpec::Path { path: service.roots.path().join("in/scene.tif"), name: None };
     let form = Service::form(&format!("{pushed}:1.0.0"), file);
 
     // The catalogue has another manifest than the image: what was validated is not what would run.

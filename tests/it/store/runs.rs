@@ -442,7 +442,7 @@ both!(what_was_kept_long_enough_goes_and_its_secrets_first, |store| {
 /// The remaining upload quota of a user with 1 TiB.
 async fn room_left(store: &Store, owner: i64) -> u64 {
     let room = UploadRoom { owner: UserId(owner), needed: 0, wanted: MOST, most: MOST };
-    let left = store.upload_reserve(("asking", "here"), room, at(0), at(1)).await.unwrap().unwrap();
+    let left = store.upload_reserve("asking", "here", room, at(0), at(1)).await.unwrap().unwrap();
     store.upload_release("asking").await.unwrap();
     left
 }
@@ -482,9 +482,9 @@ both!(files_that_users_sent, |store| {
 
 both!(what_jobs_say_of_files_is_kept_for_their_owner, |store| {
     let (ada, eve) = (UserId(1), UserId(2));
-    store.file_metadata_put(ada, ("aa", "{\"first\":1}"), at(1)).await.unwrap();
-    store.file_metadata_put(ada, ("aa", "{}"), at(2)).await.unwrap();
-    store.file_metadata_put(ada, ("bb", "{}"), at(2)).await.unwrap();
+    store.file_metadata_put(ada, "aa", "{\"first\":1}", at(1)).await.unwrap();
+    store.file_metadata_put(ada, "aa", "{}", at(2)).await.unwrap();
+    store.file_metadata_put(ada, "bb", "{}", at(2)).await.unwrap();
     assert_eq!(store.file_metadata_get(ada, "aa").await.unwrap().as_deref(), Some("{}"), "the last counts");
     assert_eq!(store.file_metadata_get(eve, "aa").await.unwrap(), None, "a stranger's");
     assert_eq!(store.file_metadata_use(eve, "aa", at(9)).await.unwrap(), None);
@@ -510,7 +510,7 @@ both!(what_jobs_say_of_files_is_kept_for_their_owner, |store| {
 both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store| {
     let room = |needed, wanted| UploadRoom { owner: UserId(1), needed, wanted, most: 100 };
     let reserve = async |id: &str, room: UploadRoom, now: i64| {
-        store.upload_reserve((id, "here"), room, at(now), at(now + 60)).await.unwrap()
+        store.upload_reserve(id, "here", room, at(now), at(now + 60)).await.unwrap()
     };
     assert_eq!(reserve("one", room(10, 60), 0).await, Some(60));
     assert_eq!(reserve("two", room(10, 60), 0).await, Some(40), "what is left");
@@ -536,7 +536,7 @@ both!(room_is_reserved_until_its_file_is_there_or_its_lease_has_run_out, |store|
     assert_eq!(store.upload_release_host("there").await.unwrap(), 0);
     assert_eq!(store.upload_release_host("here").await.unwrap(), 1);
     // Reserved by a clock that was ahead: it is valid no longer than any other.
-    store.upload_reserve(("five", "here"), room(95, 95), at(0), at(9999)).await.unwrap();
+    store.upload_reserve("five", "here", room(95, 95), at(0), at(9999)).await.unwrap();
     assert_eq!(reserve("six", room(1, 1), 100).await, None);
     assert_eq!(reserve("six", room(1, 1), 160).await, Some(1));
 });
@@ -547,7 +547,7 @@ both!(what_a_run_fetches_counts_until_its_attempt_has_ended, |store| {
     let (first, second) = (claim(&store, 10).await.unwrap(), claim(&store, 10).await.unwrap());
     assert_eq!(store.run_reserve(&first, room(60)).await.unwrap(), Some(60));
     assert_eq!(store.run_reserve(&second, room(60)).await.unwrap(), None);
-    assert_eq!(store.upload_reserve(("one", "here"), room(41), at(10), at(70)).await.unwrap(), None);
+    assert_eq!(store.upload_reserve("one", "here", room(41), at(10), at(70)).await.unwrap(), None);
     assert_eq!(store.run_reserve(&first, room(80)).await.unwrap(), Some(80), "more of the same");
     store.run_update(&first, &state(RunStatus::Running, at(11))).await.unwrap();
     assert_eq!(store.run_reserve(&second, room(60)).await.unwrap(), None);
@@ -563,7 +563,7 @@ both!(of_many_files_at_once_none_gets_past_the_room, |store| {
         let store = store.clone();
         let room = UploadRoom { owner, needed: 10, wanted: 10, most: 100 };
         tokio::spawn(async move {
-            store.upload_reserve((&number.to_string(), "here"), room, at(0), at(60)).await.unwrap().is_some()
+            store.upload_reserve(&number.to_string(), "here", room, at(0), at(60)).await.unwrap().is_some()
         })
     });
     let asking: Vec<_> = asking.collect();

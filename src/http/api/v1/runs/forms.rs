@@ -8,7 +8,9 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::app::{BatchRow, Error, FileSpec, MOST_ROWS, RequestedImage, RunChange, RunForm};
+use crate::app::{
+    Error, FileSpec, InputFile, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs, RunOptions, SettingValue,
+};
 use crate::catalog::ImageId;
 use crate::engine::plan::request::ContainerLayout;
 use crate::http::error::Result as FormResult;
@@ -112,12 +114,10 @@ impl<'de> Visitor<'de> for RowsVisitor {
 
 impl BatchForm {
     /// The shared values, and the rows.
-    pub(super) fn read(self) -> FormResult<(RunForm, Vec<BatchRow>)> {
-        let row = |row: BatchRowForm| BatchRow {
-            files: files(row.files),
-            json: row.json.into_iter().collect(),
-            label: row.label,
-            tags: row.tags,
+    pub(super) fn read(self) -> FormResult<(RunForm, Vec<RunChange>)> {
+        let row = |row: BatchRowForm| RunChange {
+            inputs: RunInputs { files: files(row.files), json: row.json, ..RunInputs::default() },
+            options: RunOptions { label: row.label, tags: row.tags, ..RunOptions::default() },
         };
         Ok((self.all.read()?, self.rows.into_iter().map(row).collect()))
     }
@@ -172,15 +172,14 @@ impl RunSubmitForm {
         };
         Ok(RunForm {
             image,
-            files: files(self.files),
-            json: self.json.into_iter().collect(),
-            settings: self.settings.into_iter().collect(),
-            mounts: mounts(self.mounts)?,
-            timeout_seconds: self.timeout_seconds,
-            max_tries: self.max_tries,
-            priority: self.priority,
-            label: self.label,
-            tags: self.tags,
+            inputs: inputs(self.files, self.json, self.settings, self.mounts)?,
+            options: RunOptions {
+                timeout_seconds: self.timeout_seconds,
+                max_tries: self.max_tries,
+                priority: self.priority,
+                label: Some(self.label),
+                tags: Some(self.tags),
+            },
             layout: self.layout,
             platform: self.platform,
             dedup: self.dedup,
@@ -191,34 +190,44 @@ impl RunSubmitForm {
 impl RerunForm {
     pub(super) fn read(self) -> FormResult<RunChange> {
         Ok(RunChange {
-            files: files(self.files),
-            json: self.json.into_iter().collect(),
-            settings: self.settings.into_iter().collect(),
-            mounts: mounts(self.mounts)?,
-            timeout_seconds: self.timeout_seconds,
-            max_tries: self.max_tries,
-            priority: self.priority,
-            label: self.label,
-            tags: self.tags,
+            inputs: inputs(self.files, self.json, self.settings, self.mounts)?,
+            options: RunOptions {
+                timeout_seconds: self.timeout_seconds,
+                max_tries: self.max_tries,
+                priority: self.priority,
+                label: self.label,
+                tags: self.tags,
+            },
         })
     }
 }
 
-fn files(given: InputFiles) -> Vec<(String, FileSpec)> {
+fn inputs(
+    given: InputFiles,
+    json: Map<String, Value>,
+    settings: SecretSettings,
+    mounts: Map<String, Value>,
+) -> FormResult<RunInputs> {
+    let mount = |(name, path): (String, Value)| match path {
+        Value::String(path) => Ok((name, PathBuf::from(path))),
+        _ => Err(Error::Unprocessable(format!("the path of mount {name} must be a text"))),
+    };
+    Ok(RunInputs {
+        files: files(given),
+        json,
+        // Which of them are secret, the manifest says.
+        settings: settings.into_iter().map(|(name, value)| (name, SettingValue::Secret(value))).collect(),
+        mounts: mounts.into_iter().map(mount).collect::<Result<_, _>>()?,
+    })
+}
+
+fn files(given: InputFiles) -> Vec<InputFile> {
     let each = |(input, files): (String, OneOrMore)| {
         let files = match files {
             OneOrMore::One(file) => vec![file],
             OneOrMore::More(files) => files,
         };
-        files.into_iter().map(move |file| (input.clone(), file))
+        files.into_iter().map(move |source| InputFile { input: input.clone(), source })
     };
     given.into_iter().flat_map(each).collect()
-}
-
-fn mounts(given: Map<String, Value>) -> FormResult<Vec<(String, PathBuf)>> {
-    let each = |(name, path): (String, Value)| match path {
-        Value::String(path) => Ok((name, PathBuf::from(path))),
-        _ => Err(Error::Unprocessable(format!("the path of mount {name} must be a text")).into()),
-    };
-    given.into_iter().map(each).collect()
 }

@@ -94,10 +94,7 @@ pub(super) async fn submitted(app: &App, session: &UserSession, request: Request
         } else if let Some(input) = name.strip_prefix(FILES) {
             let file = field.file_name().unwrap_or("file").to_owned();
             let upload = app.upload(session, &file, None, field).await?;
-            files.push((
-                input.to_owned(),
-                FileSpec { upload: Some(upload.sha256), name: Some(file), ..FileSpec::default() },
-            ));
+            files.push((input.to_owned(), FileSpec::Upload { sha256: upload.sha256, name: Some(file) }));
         } else {
             return Err(Error::Invalid(format!(
                 "The form has a part '{name}'; known are request, and {FILES}INPUT for the file of an input"
