@@ -1,4 +1,4 @@
-//! The JSON of `/api/v1` as types: `http` fills them, `client`, `cli` and the pages read them. Pure.
+//! The JSON of `/api/v1` as types: replies, which `http` fills and `client` and `cli` read, and plain forms. Pure.
 //!
 //! - A type is what the wire has, no more: conversions from the catalogue's and the engine's types are in `http`.
 //! - Words of closed lists (states, kinds, roles) are [`WireWord`]s: a newer server may send words that this program does
@@ -43,7 +43,7 @@ pub struct VersionReply {
     pub seed_version: WireWord,
 }
 
-/// Writes a secret that this one reply contains, and that cannot be read again.
-fn told_once<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
+/// Writes a secret into the one reply or form that carries it.
+fn exposed<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(secret.expose_secret())
 }

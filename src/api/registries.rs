@@ -1,10 +1,99 @@
 //! `/api/v1/registries`.
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{WireWord, told_once};
+use super::{WireWord, exposed};
+
+/// Of `POST /api/v1/registries`. Fields mean the same as in [`RegistryReply`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RegistryAddForm {
+    pub name: String,
+    pub url: String,
+    /// Found out if null.
+    pub kind: Option<String>,
+    #[serde(default)]
+    pub org: String,
+    #[serde(default)]
+    pub username: String,
+    #[serde(default, serialize_with = "exposed")]
+    pub password: SecretString,
+    /// Certificates of authorities (PEM) to trust for it; empty for the server's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
+    /// A client certificate and those between it and its authority (PEM); empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub client_certificate: String,
+    /// The client certificate's key (PEM).
+    #[serde(default, serialize_with = "exposed", skip_serializing_if = "is_empty")]
+    pub client_key: SecretString,
+    #[serde(default)]
+    pub include: Vec<String>,
+    #[serde(default)]
+    pub exclude: Vec<String>,
+    #[serde(default)]
+    pub repositories: Vec<String>,
+    #[serde(default)]
+    pub schedule: String,
+    #[serde(default)]
+    pub verified: bool,
+    #[serde(default)]
+    pub verified_namespaces: Vec<String>,
+}
+
+/// Of `PATCH /api/v1/registries/{id}`. A merge patch (RFC 7396): absent members keep their values, null removes them, as
+/// an empty value does.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RegistryChangeForm {
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub org: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exposed_if_given"
+    )]
+    pub password: Option<SecretString>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub client_certificate: Option<String>,
+    #[serde(
+        default,
+        deserialize_with = "given",
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "exposed_if_given"
+    )]
+    pub client_key: Option<SecretString>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub include: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub repositories: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub verified: Option<bool>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub verified_namespaces: Option<Vec<String>>,
+}
+
+/// Of `POST /api/v1/registries/{id}/hook`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookForm {
+    /// Secret with which notifications must be signed, as GitHub does; empty for none.
+    #[serde(default, serialize_with = "exposed")]
+    pub secret: SecretString,
+}
 
 /// A registry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,9 +167,29 @@ pub struct RepositoryReply {
 /// The address for a registry's notifications. Only this reply contains it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HookReply {
-    #[serde(serialize_with = "told_once")]
+    #[serde(serialize_with = "exposed")]
     pub url: SecretString,
     /// How to set it up at the registry; several lines.
-    #[serde(serialize_with = "told_once")]
+    #[serde(serialize_with = "exposed")]
     pub advice: SecretString,
+}
+
+/// A member that is present; null becomes the empty value.
+fn given<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(from).map(|value| Some(value.unwrap_or_default()))
+}
+
+fn exposed_if_given<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => exposed(secret, to),
+        None => to.serialize_none(),
+    }
+}
+
+fn is_empty(secret: &SecretString) -> bool {
+    secret.expose_secret().is_empty()
 }

@@ -4,14 +4,33 @@ use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::{WireWord, told_once};
+use super::{WireWord, exposed};
+
+/// Of `POST /api/v1/login`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginForm {
+    pub username: String,
+    #[serde(serialize_with = "exposed")]
+    pub password: SecretString,
+}
+
+/// Of `PUT /api/v1/me/password`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PasswordForm {
+    #[serde(serialize_with = "exposed")]
+    pub old_password: SecretString,
+    #[serde(serialize_with = "exposed")]
+    pub new_password: SecretString,
+}
 
 /// A new session.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TokenReply {
     /// What requests send as `Authorization: Bearer …`.
-    #[serde(serialize_with = "told_once")]
+    #[serde(serialize_with = "exposed")]
     pub token: SecretString,
     pub expires_at: DateTime<Utc>,
 }
@@ -21,7 +40,7 @@ pub struct TokenReply {
 #[serde(rename_all = "camelCase")]
 pub struct TicketReply {
     /// Value of the parameter `ticket` of a stream's URL.
-    #[serde(serialize_with = "told_once")]
+    #[serde(serialize_with = "exposed")]
     pub ticket: SecretString,
     pub expires_at: DateTime<Utc>,
 }

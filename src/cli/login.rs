@@ -14,7 +14,7 @@ use super::args::manifest_file::shown;
 use super::args::server_client::{ServerOptions, answers, moment, text};
 use super::logins::{KeptLogin, KeptLogins};
 use super::print;
-use crate::api::sessions::{TokenReply, UserReply};
+use crate::api::sessions::{LoginForm, TokenReply, UserReply};
 use crate::app::PASSWORD_FILE;
 use crate::client::Error;
 
@@ -40,7 +40,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let LoginOptions { name, username, password, server } = options;
     let name = name.or(username).unwrap_or_else(|| "admin".to_owned());
     let password = password.read(&format!("Password for {name}: "))?;
-    let form = json!({ "username": name, "password": password.expose_secret() });
+    let form = serde_json::to_value(LoginForm { username: name.clone(), password })?;
     let reply = match server.client_as(None)?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await {
         Err(Error::Unauthenticated(_)) => bail!(
             "{} does not take this name with this password. The first password of admin is in {PASSWORD_FILE}, in the data \

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use http::Method;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::account::{PasswordSource, read_password};
 use super::args::server_client::{RegistryServer, ServerOptions, moment, text};
@@ -15,7 +15,7 @@ use super::consent::ConsentOption;
 use super::output::table::{copied, name, table, whole, words};
 use super::print;
 use super::suggest::nearest;
-use crate::api::registries::{HookReply, LastScanReply, RegistryReply};
+use crate::api::registries::{HookForm, HookReply, LastScanReply, RegistryAddForm, RegistryChangeForm, RegistryReply};
 use crate::catalog::{RegistryKind, ScanState};
 use crate::client::{Client, Error};
 
@@ -168,20 +168,15 @@ pub(super) struct TlsFiles {
 }
 
 impl TlsFiles {
-    /// Adds the content of the files to a form; an empty file name gives an empty text.
-    fn read_into(&self, form: &mut Value) -> anyhow::Result<()> {
-        for (key, file) in [("ca", &self.ca), ("clientCertificate", &self.client_cert), ("clientKey", &self.client_key)]
-        {
-            match file {
-                None => {}
-                Some(none) if none.is_empty() => form[key] = Value::Null,
-                Some(file) => {
-                    let text = std::fs::read_to_string(file);
-                    form[key] = text.with_context(|| format!("cannot read {file}"))?.into();
-                }
-            }
-        }
-        Ok(())
+    /// Reads the files: certificates of authorities, a client certificate and its key. An empty file name gives an
+    /// empty text.
+    fn read(&self) -> anyhow::Result<[Option<String>; 3]> {
+        let read = |file: &Option<String>| match file.as_deref() {
+            None => Ok(None),
+            Some("") => Ok(Some(String::new())),
+            Some(file) => std::fs::read_to_string(file).map(Some).with_context(|| format!("cannot read {file}")),
+        };
+        Ok([read(&self.ca)?, read(&self.client_cert)?, read(&self.client_key)?])
     }
 }
 
@@ -222,13 +217,25 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
         "" => SecretString::from(""),
         name => options.password.read(&format!("Password of {name} at {}: ", options.url))?,
     };
-    let mut form = json!({
-        "name": options.name, "url": options.url, "org": options.org, "username": options.username,
-        "password": password.expose_secret(), "include": options.include, "exclude": options.exclude,
-        "repositories": options.repositories, "schedule": options.schedule, "kind": options.kind,
-        "verified": options.verified, "verifiedNamespaces": options.verified_namespaces,
-    });
-    options.tls.read_into(&mut form)?;
+    let [ca, client_certificate, client_key] = options.tls.read()?.map(Option::unwrap_or_default);
+    let form = RegistryAddForm {
+        name: options.name.clone(),
+        url: options.url,
+        kind: options.kind,
+        org: options.org,
+        username: options.username,
+        password,
+        ca,
+        client_certificate,
+        client_key: client_key.into(),
+        include: options.include,
+        exclude: options.exclude,
+        repositories: options.repositories,
+        schedule: options.schedule,
+        verified: options.verified,
+        verified_namespaces: options.verified_namespaces,
+    };
+    let form = serde_json::to_value(form)?;
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
     if options.json {
         print(format_args!("{reply}\n"))?;
@@ -252,34 +259,30 @@ fn tell_notes(registry: &RegistryReply) {
 async fn set(options: SetOptions) -> anyhow::Result<()> {
     let client = options.server.client()?;
     let id = find(&client, &options.registry).await?;
-    let mut form = json!({});
-    let texts =
-        [("url", options.url), ("org", options.org), ("username", options.username), ("schedule", options.schedule)];
-    for (key, value) in texts {
-        if let Some(value) = value {
-            form[key] = value.into();
-        }
-    }
-    let lists = [
-        ("include", options.include),
-        ("exclude", options.exclude),
-        ("repositories", options.repositories),
-        ("verifiedNamespaces", options.verified_namespaces),
-    ];
-    for (key, value) in lists {
-        if let Some(mut value) = value {
-            value.retain(|pattern| !pattern.is_empty());
-            form[key] = value.into();
-        }
-    }
-    if let Some(verified) = options.verified {
-        form["verified"] = verified.into();
-    }
-    options.tls.read_into(&mut form)?;
-    if options.password.is_given() {
-        let password = options.password.read(&format!("New password at {}: ", options.registry))?;
-        form["password"] = password.expose_secret().into();
-    }
+    let patterns = |list: Option<Vec<String>>| {
+        list.map(|list| list.into_iter().filter(|pattern| !pattern.is_empty()).collect::<Vec<_>>())
+    };
+    let [ca, client_certificate, client_key] = options.tls.read()?;
+    let password = match options.password.is_given() {
+        true => Some(options.password.read(&format!("New password at {}: ", options.registry))?),
+        false => None,
+    };
+    let form = RegistryChangeForm {
+        url: options.url,
+        org: options.org,
+        username: options.username,
+        password,
+        ca,
+        client_certificate,
+        client_key: client_key.map(SecretString::from),
+        include: patterns(options.include),
+        exclude: patterns(options.exclude),
+        repositories: patterns(options.repositories),
+        schedule: options.schedule,
+        verified: options.verified,
+        verified_namespaces: patterns(options.verified_namespaces),
+    };
+    let form = serde_json::to_value(form)?;
     if form == json!({}) {
         bail!("nothing to change was given; see: silo registry set --help");
     }
@@ -299,7 +302,7 @@ async fn hook(registry: &str, secret: bool, json: bool, server: &ServerOptions) 
     let client = server.client()?;
     let id = find(&client, registry).await?;
     let secret = if secret { read_password("Secret that notifications are signed with: ")? } else { "".into() };
-    let form = json!({"secret": secret.expose_secret()});
+    let form = serde_json::to_value(HookForm { secret })?;
     let reply = client.ask(Method::POST, &format!("/api/v1/registries/{id}/hook"), &[], Some(&form)).await?;
     if json {
         return print(format_args!("{reply}\n"));

@@ -56,7 +56,7 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         // The report is a type of `seed`; the others are files.
         ("POST", "validate") | ("GET", "runs/{id}/outputs/{name}" | "runs/{id}/outputs/{name}/{index}") => Ok(()),
         ("GET", "runs/{id}/files/{*path}" | "runs/{id}/logs/{log}" | "uploads/{sha256}") => Ok(()),
-        _ => Err("the reply has no type in src/api".to_owned()),
+        _ => Err("give the reply a type in src/api, and a line in tests/it/support/wire.rs".to_owned()),
     }
 }
 
@@ -65,4 +65,24 @@ fn same<T: Serialize + DeserializeOwned>(text: &str) -> Result<(), String> {
     let read: T = serde_json::from_str(text).map_err(|why| format!("it cannot be read as {name}: {why}"))?;
     let written = serde_json::to_string(&read).map_err(|why| why.to_string())?;
     if written == text { Ok(()) } else { Err(format!("{name} does not hold all of it, but only {written}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_that_its_type_does_not_have_is_found() {
+        let said = |route, text| check(&Method::GET, route, route, "application/json", text);
+        assert_eq!(said("/api/v1/version", r#"{"version":"1","seedVersion":"2"}"#), Ok(()));
+        for (text, names) in [
+            (r#"{"version":"1","seedVersion":"2","more":3}"#, "does not hold all"),
+            (r#"{"seedVersion":"2","version":"1"}"#, "does not hold all"),
+            (r#"{"version":"1"}"#, "missing field `seedVersion`"),
+        ] {
+            let why = said("/api/v1/version", text).expect_err(text);
+            assert!(why.contains(names), "{why}");
+        }
+        assert!(said("/api/v1/unheard-of", "{}").is_err_and(|why| why.contains("src/api")));
+    }
 }

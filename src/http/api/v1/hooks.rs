@@ -2,23 +2,13 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use secrecy::SecretString;
-use serde::Deserialize;
 
-use crate::api::registries::HookReply;
+use crate::api::registries::{HookForm, HookReply};
 use crate::app::App;
 use crate::catalog::RegistryId;
 use crate::http::error::Result;
 use crate::http::extract::{JsonBody, PathParameters, id};
 use crate::http::proxied::PublicUrl;
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct HookForm {
-    /// Secret with which notifications must be signed, as GitHub does; empty for none.
-    #[serde(default)]
-    secret: SecretString,
-}
 
 pub(super) async fn make(
     State(app): State<App>,

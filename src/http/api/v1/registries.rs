@@ -3,91 +3,17 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
-use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::limit;
 use crate::api::PageReply;
-use crate::api::registries::{LastScanReply, RegistryReply, RepositoryReply};
+use crate::api::registries::{LastScanReply, RegistryAddForm, RegistryChangeForm, RegistryReply, RepositoryReply};
 use crate::app::{
     App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, UserSession, ca_fingerprints,
 };
 use crate::catalog::{RegistryId, RegistryKind, ScanRecord, ScannedRepository, UserRole, VerifiedMarks};
 use crate::http::error::Result;
 use crate::http::extract::{JsonBody, PathParameters, QueryParameters, id};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct RegistryAddForm {
-    name: String,
-    url: String,
-    kind: Option<String>,
-    #[serde(default)]
-    org: String,
-    #[serde(default)]
-    username: String,
-    #[serde(default)]
-    password: SecretString,
-    #[serde(default)]
-    ca: String,
-    #[serde(default)]
-    client_certificate: String,
-    #[serde(default)]
-    client_key: SecretString,
-    #[serde(default)]
-    include: Vec<String>,
-    #[serde(default)]
-    exclude: Vec<String>,
-    #[serde(default)]
-    repositories: Vec<String>,
-    #[serde(default)]
-    schedule: String,
-    #[serde(default)]
-    verified: bool,
-    #[serde(default)]
-    verified_namespaces: Vec<String>,
-}
-
-/// A merge patch (RFC 7396): absent members keep their values, null removes them.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct RegistryChangeForm {
-    #[serde(default, deserialize_with = "given")]
-    url: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    org: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    username: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    password: Option<SecretString>,
-    #[serde(default, deserialize_with = "given")]
-    ca: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    client_certificate: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    client_key: Option<SecretString>,
-    #[serde(default, deserialize_with = "given")]
-    include: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
-    exclude: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
-    repositories: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "given")]
-    schedule: Option<String>,
-    #[serde(default, deserialize_with = "given")]
-    verified: Option<bool>,
-    #[serde(default, deserialize_with = "given")]
-    verified_namespaces: Option<Vec<String>>,
-}
-
-/// A member that is present; null becomes the empty value.
-fn given<'de, D, T>(from: D) -> std::result::Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de> + Default,
-{
-    Option::<T>::deserialize(from).map(|value| Some(value.unwrap_or_default()))
-}
 
 /// Paging parameters of a list whose cursor is a name.
 #[derive(Debug, Deserialize)]

@@ -2,20 +2,11 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use secrecy::SecretString;
-use serde::Deserialize;
 
-use crate::api::sessions::{TicketReply, TokenReply};
+use crate::api::sessions::{LoginForm, PasswordForm, TicketReply, TokenReply};
 use crate::app::{App, RequestCaller, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::JsonBody;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LoginForm {
-    username: String,
-    password: SecretString,
-}
 
 pub(super) async fn login(
     State(app): State<App>,
@@ -34,13 +25,6 @@ pub(super) async fn logout(State(app): State<App>, session: UserSession) -> Resu
 pub(super) async fn ticket(State(app): State<App>, session: UserSession) -> (StatusCode, axum::Json<TicketReply>) {
     let (ticket, expires_at) = app.stream_ticket(&session);
     (StatusCode::CREATED, axum::Json(TicketReply { ticket: ticket.into(), expires_at }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct PasswordForm {
-    old_password: SecretString,
-    new_password: SecretString,
 }
 
 pub(super) async fn change_password(
