@@ -17,7 +17,7 @@ pub(super) enum Command {
     /// Add a user; the password is asked for, or read from standard input
     Add {
         name: String,
-        /// What the user may do: admin, runner or user
+        /// Role of the user: admin, runner or user
         #[arg(long, default_value = "user")]
         role: String,
     },
@@ -27,7 +27,7 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Give a user another password; tokens handed out before stop working
+    /// Change a user's password; earlier tokens stop working
     Passwd { name: String },
     /// Delete a user
     Rm { name: String },
@@ -83,7 +83,7 @@ pub(super) struct PasswordSource {
     /// Read the password from standard input; on a terminal it is asked for
     #[arg(long, conflicts_with = "password")]
     password_stdin: bool,
-    /// The password: everybody on this machine can read it here
+    /// The password: every user of this machine can read it here
     #[arg(short, long, hide = true)]
     password: Option<SecretString>,
 }
@@ -98,7 +98,7 @@ impl PasswordSource {
         match &self.password {
             Some(password) => {
                 stderrln!(
-                    "warning: everybody on this machine can read a password that is given with -p; use --password-stdin"
+                    "warning: every user of this machine can read a password given with -p; use --password-stdin"
                 );
                 Ok(password.clone())
             }

@@ -37,39 +37,39 @@ use crate::engine::run::orphans::ContainerOwner;
 
 #[derive(Args)]
 #[command(
-    after_help = "A CSV file (RFC 4180) names inputs in its first line, files as well as JSON inputs; a value that is empty is \
-                  not given. An input with `multiple` takes a folder, a file on each line of its quoted value, or several \
-                  columns of its name. In JSON Lines (.jsonl, .ndjson) each line is an object with inputs; several files are a \
-                  list. What -i and -j give is for all rows; a row's own goes before it. Relative paths count from the folder \
-                  of the file of rows; what is not there, but in the present folder, is taken from there.\n\n\
-                  The same command again goes on where an earlier one was stopped or killed: rows that were successful are run \
-                  again only if the image, their values, or the sizes or times of their files have changed. batch.jsonl in the \
-                  folder of results says how each row ended.\n\n\
-                  Exit codes: 0 all rows did their work, now or before; 1 they could not be run: no engine, no image, a \
-                  manifest that is not valid, or the engine failed; 2 wrong usage, or rows that cannot be run, and then none \
-                  was; 3 a job failed; 130 stopped by Ctrl-C or a signal."
+    after_help = "The first line of a CSV file (RFC 4180) names file inputs and JSON inputs; an empty value is not \
+                  passed. An input with `multiple` takes a folder, one file on each line of a quoted value, or \
+                  several columns of the same name. In JSON Lines (.jsonl, .ndjson) each line is an object of inputs; \
+                  several files are a list. -i and -j apply to all rows; a row's own value takes precedence. Relative \
+                  paths are resolved against the folder of the rows file, then against the current folder.\n\n\
+                  Run the same command again to resume a batch that was stopped or killed: a successful row runs \
+                  again only if the image, its values, or the size or time of one of its files has changed. \
+                  batch.jsonl in the results folder records how each row ended.\n\n\
+                  Exit codes: 0 all rows are successful, now or before; 1 the rows could not be run: no engine, no \
+                  image, an invalid manifest, or the engine failed; 2 wrong usage, or rows that cannot be run (then \
+                  no row was run); 3 a job failed; 130 stopped by Ctrl-C or a signal."
 )]
 pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
     #[command(flatten)]
     source: BatchSource,
-    /// Where results go, a folder for each row [default: batch-IMAGE]
+    /// Folder for results, with a subfolder for each row [default: batch-IMAGE]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Run so many containers at a time
+    /// Number of containers that run at the same time
     #[arg(long, value_name = "COUNT", default_value = "1", value_parser = jobs)]
     jobs: usize,
-    /// Begin no more rows after one that failed
+    /// Start no more rows after a failure
     #[arg(long, conflicts_with = "keep_going")]
     fail_fast: bool,
-    /// Go on after a row that failed, which is the default
+    /// Continue after a failure (the default)
     #[arg(long)]
     keep_going: bool,
-    /// Run also the rows that were successful before; what they left is kept beside, with a number
+    /// Also rerun rows that were successful before; their earlier results are kept in numbered folders
     #[arg(long)]
     again: bool,
-    /// Leave rows out that cannot be run
+    /// Skip rows that cannot be run
     #[arg(long)]
     skip_bad: bool,
 }
@@ -77,10 +77,10 @@ pub(super) struct Options {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct BatchSource {
-    /// Rows as CSV, or as JSON Lines
+    /// File of rows: CSV or JSON Lines
     #[arg(short, long, value_name = "FILE")]
     batch: Option<PathBuf>,
-    /// A folder: each of its files is a row, for the one input that takes a file
+    /// Folder: each of its files is a row, for the job's only file input
     #[arg(short, long, value_name = "FOLDER")]
     directory: Option<PathBuf>,
 }
@@ -125,7 +125,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     if let Some(fault) = &rows.fault {
         let exit = usage(fault);
         if !bad.is_empty() {
-            tell("besides, rows cannot be run:", &bad);
+            tell("these rows cannot be run either:", &bad);
         }
         return exit;
     }
@@ -133,7 +133,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
         return batch.refused(&planned, bad);
     }
     if !bad.is_empty() {
-        tell("rows are left out, because they cannot be run:", &bad);
+        tell("skipped rows that cannot be run:", &bad);
     }
     match &subject.machine {
         Some(machine) if !options.job.dry_run => batch.run(machine, planned, bad, &stop).await,
@@ -145,7 +145,7 @@ fn read(source: &BatchSource, subject: &LocalJob, all: &RunRequest) -> anyhow::R
     match (&source.batch, &source.directory) {
         (Some(file), _) => rows::of_file(file, &subject.manifest),
         (None, Some(folder)) => rows::of_folder(folder, &subject.manifest, all),
-        (None, None) => anyhow::bail!("say which rows are to be run, with -b or -d"),
+        (None, None) => anyhow::bail!("give the rows to run with -b or -d"),
     }
 }
 
@@ -197,7 +197,7 @@ impl LocalBatch<'_> {
             PlanCode::Missing => "-m",
             _ => return problem.to_string(),
         };
-        format!("{problem} {option} {name}=… gives it to all rows.")
+        format!("{problem} {option} {name}=… sets it for all rows.")
     }
 
     fn refused(&self, planned: &[PlannedRow], bad: Vec<RowReport>) -> anyhow::Result<ExitStatus> {
@@ -206,7 +206,7 @@ impl LocalBatch<'_> {
             self.report(others.chain(bad).collect())?;
             return Ok(ExitStatus::Usage);
         }
-        tell("rows cannot be run, so none was; --skip-bad leaves them out:", &bad);
+        tell("some rows cannot be run, so no row was run; --skip-bad skips them:", &bad);
         Ok(ExitStatus::Usage)
     }
 
@@ -249,7 +249,7 @@ impl LocalBatch<'_> {
             machine,
             root: self.root,
             journal: Mutex::new(journal),
-            owner: ContainerOwner::new().context("a file for a lock cannot be made")?,
+            owner: ContainerOwner::new().context("cannot create a lock file")?,
             stop,
             halt: CancellationToken::new(),
             bar: bar(left.len(), self.options.job.quiet),
@@ -263,7 +263,7 @@ impl LocalBatch<'_> {
         self.report(lines)?;
         stderrln!("{told}; results are in {}", shown(self.root));
         if exit != ExitStatus::Done {
-            stderrln!("The same command again runs the rows that were not successful.");
+            stderrln!("Run the same command again to rerun the rows that were not successful.");
         }
         Ok(exit)
     }

@@ -30,19 +30,17 @@ use crate::seed::validate::{ValidationReport, ValidationRules, judge};
 use crate::seed::{LABEL, ProblemSeverity};
 
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  silo build\n  silo build my-job --publish -r registry.example.org -O geo\n\nThe manifest is \
-                  validated first. The engine's own words go to standard error as they come; whether the image was built is \
-                  what the engine says in the end.\n\nExit codes: 0 the image is there (and published); 1 it is not; 2 \
-                  wrong usage, or a manifest that cannot be read; 130 stopped by Ctrl-C or a signal."
-)]
+#[command(after_help = "Examples:\n  silo build\n  silo build my-job --publish -r registry.example.org -O geo\n\nThe \
+                  manifest is validated first. The engine's output goes to standard error. The build succeeds if the \
+                  engine reports success.\n\nExit codes: 0 the image is built (and published); 1 it is not; 2 wrong \
+                  usage, or a manifest that cannot be read; 130 stopped by Ctrl-C or a signal.")]
 pub(super) struct Options {
-    /// The folder with the Dockerfile, the manifest, and everything that goes into the image
+    /// Folder of the Dockerfile, the manifest and the build context
     #[arg(value_name = "DIR", default_value = ".")]
     directory: PathBuf,
     #[command(flatten)]
     how: BuildOptions,
-    /// Publish it, too: see silo publish
+    /// Also publish the image, as silo publish does
     #[arg(long)]
     publish: bool,
     #[command(flatten)]
@@ -55,31 +53,31 @@ pub(super) struct Options {
 /// How an image is built: for `silo build`, and for `silo publish` if it must rebuild.
 #[derive(Args)]
 pub(super) struct BuildOptions {
-    /// The manifest, from DIR or from here [default: DIR/seed.manifest.json]
+    /// The manifest, relative to DIR or the current folder [default: DIR/seed.manifest.json]
     #[arg(short = 'M', long, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// The Dockerfile, from here or from DIR [default: DIR/Dockerfile]
+    /// The Dockerfile, relative to the current folder or DIR [default: DIR/Dockerfile]
     #[arg(short = 'D', long, value_name = "FILE")]
     dockerfile: Option<PathBuf>,
-    /// An image whose layers may be taken where nothing has changed
+    /// Image whose unchanged layers may be reused
     #[arg(short, long, value_name = "IMAGE")]
     cache_from: Vec<String>,
-    /// A value for an ARG of the Dockerfile
+    /// Value for an ARG of the Dockerfile
     #[arg(long, value_name = "NAME=VALUE", value_parser = super::args::run::assignment)]
     build_arg: Vec<(String, String)>,
-    /// The platform to build for, as in linux/arm64
+    /// Target platform, such as linux/arm64
     #[arg(long, value_name = "PLATFORM")]
     platform: Option<String>,
-    /// What the steps of the build can reach, as docker build --network has it
+    /// Network of the build steps, as in docker build --network
     #[arg(long, value_name = "NETWORK")]
     build_network: Option<String>,
-    /// Write the label as Seed CLI 1.3 did, for those who still read it with that
+    /// Write the label in the form of Seed CLI 1.3, for readers that still need it
     #[arg(long)]
     legacy_label: bool,
-    /// Take warnings of the manifest for errors
+    /// Treat the manifest's warnings as errors
     #[arg(short = 'w', long)]
     strict: bool,
-    /// Do not show what the engine says
+    /// Do not show the engine's output
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
@@ -111,7 +109,7 @@ pub(super) struct BuildSource {
 
 pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     if !options.publish && options.pushing.is_asked_for() {
-        return usage(&anyhow!("a registry, a version to raise and --force are for --publish, which is not given"));
+        return usage(&anyhow!("options for a registry or version, and --force, need --publish"));
     }
     let stop = stop_on_signal()?;
     let place = options.publish.then(|| options.pushing.place()).transpose();
@@ -203,7 +201,7 @@ impl BuildOptions {
         if !is_docker_component(repository) || !is_docker_tag(tag) {
             bail!(
                 "{} cannot be the name of an image: engines and registries take lower-case letters, digits and single \
-                 '.', '_' or '-' between them; mend the job's name or versions",
+                 '.', '_' or '-' between them; fix the job's name or versions",
                 tame(&name)
             );
         }
@@ -233,7 +231,7 @@ impl BuildOptions {
         let form = if self.legacy_label { LabelForm::Legacy } else { LabelForm::Plain };
         let value = label::write(text, form)?;
         if value.len() > MAX_BUILD_BYTES {
-            stderrln!("warning: the manifest makes a label of {} bytes, which old engines leave out", value.len());
+            stderrln!("warning: the manifest makes a label of {} bytes, which old engines omit", value.len());
         }
         let name = image_reference(&source.name)?;
         let what = ImageBuild {

@@ -7,7 +7,7 @@ use crate::config::{ConfigFlags, ServiceSettings};
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// Show the compiled-in file instead, with every option, its default and its meaning
+    /// Show the built-in file instead, which explains every option and its default
     #[arg(long)]
     defaults: bool,
 }

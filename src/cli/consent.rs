@@ -10,7 +10,7 @@ use super::output::render::tame;
 /// Consent given on the command line.
 #[derive(Args)]
 pub(super) struct ConsentOption {
-    /// Do not ask; without a terminal nothing is asked anyway
+    /// Do not ask for confirmation; without a terminal no question is asked
     #[arg(short, long)]
     yes: bool,
 }

@@ -9,12 +9,13 @@ use crate::config::{ConfigFlags, ServiceSettings};
 use crate::http::too_few_handles;
 
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 the service can work, notices or not; 1 something is bad.")]
+#[command(after_help = "Exit codes: 0 no errors (there may be notices); 1 at least one error.")]
 pub(super) struct Options {
     /// As JSON
     #[arg(long)]
     json: bool,
-    /// Address of another container engine than the service's, which runs.engine or Docker's and Podman's variables name
+    /// Address of the container engine to check [default: the service's, from runs.engine or Docker's and Podman's
+    /// variables]
     #[arg(long, value_name = "ADDRESS")]
     engine: Option<String>,
 }
@@ -46,8 +47,8 @@ fn file_handles(settings: &ServiceSettings) -> DiagnosticFinding {
         Some((possible, handles)) => DiagnosticFinding::new(
             ABOUT,
             DiagnosticVerdict::Notice,
-            format!("at most {handles} here, enough for {possible} connections of {wanted} (http.connections)"),
-            "raise it for the service: LimitNOFILE of systemd, ulimit -Hn of a shell",
+            format!("{handles} at most, enough for {possible} of {wanted} connections (http.connections)"),
+            "raise the limit for the service: LimitNOFILE in systemd, ulimit -Hn in a shell",
         ),
     }
 }

@@ -21,28 +21,30 @@ use crate::seed::{LABEL, label};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// A CommandLineTool of the Common Workflow Language v1.2, in JSON, which is YAML too
+    /// Write a CommandLineTool of the Common Workflow Language v1.2, as JSON (which is valid YAML)
     Cwl(Options),
-    /// A script for Bash that runs the job with docker alone
+    /// Write a Bash script that runs the job with docker only
     Docker(Options),
 }
 
 #[derive(Args)]
 #[command(
-    after_help = "Notes on what is not as a run by silo is go to standard error.\n\nExit codes: 0 it is written; 1 there is no such \
-                        image, its manifest is not valid, or its command cannot be said so; 2 wrong usage."
+    after_help = "Differences from a run by silo are noted on standard error.\n\nExit codes: 0 the job is exported; 1 \
+                  the image does not exist, its manifest is invalid, or its command cannot be expressed in this \
+                  format; 2 wrong usage."
 )]
 pub(super) struct Options {
     /// A folder with a seed.manifest.json, or a manifest; or an image that the engine or its registry has
     #[arg(value_name = "IMAGE|DIR", default_value = ".")]
     image: String,
-    /// The name of the image [default: as named, or what the standard gives the manifest's]
+    /// Name of the image [default: IMAGE, or the name that the manifest gives]
     #[arg(long, value_name = "IMAGE")]
     name: Option<String>,
-    /// The image's WORKDIR, if its command counts on it and it has no entry point; an image of the engine's tells by itself
+    /// The image's WORKDIR, if its command depends on it and the image has no entry point [default: as the engine
+    /// reports]
     #[arg(long, value_name = "PATH")]
     workdir: Option<String>,
-    /// The file to write, in place of standard output
+    /// File to write [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -114,10 +116,10 @@ async fn in_registry(options: &Options) -> anyhow::Result<Option<String>> {
     let name = tame(&options.image);
     // A reference without a slash is on Docker Hub without a namespace, where no jobs are.
     if !options.image.contains('/') {
-        bail!("no engine has the image {name}, and its name says no registry to look for it");
+        bail!("the engine does not have the image {name}, and its name has no registry to pull it from");
     }
     let (place, repository, tag) =
-        reference(&options.image).with_context(|| format!("no engine has the image {name}"))?;
+        reference(&options.image).with_context(|| format!("the engine does not have the image {name}"))?;
     let credentials = options.account.credentials(&place.host)?;
     let registry = ImageBrowser::registry(&place, &login(credentials.as_ref())).await?;
     Ok(registry.see(&repository, &tag).await?.label)

@@ -86,20 +86,21 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("version", "silo version"),
 ];
 
-/// For which shell.
+/// Shell to print the script for.
 #[derive(Args)]
 #[command(
-    after_help = "For the present shell alone:\n  source <(silo completions bash)\n\nFor all shells to come, with bash-completion (a package; \
-                  without it, put the line above into ~/.bashrc):\n  mkdir -p ~/.local/share/bash-completion/completions\n  silo completions \
-                  bash > ~/.local/share/bash-completion/completions/silo\nFor fish:\n  mkdir -p ~/.config/fish/completions\n  silo \
-                  completions fish > ~/.config/fish/completions/silo.fish\nFor zsh, put into ~/.zshrc, behind compinit:\n  source \
-                  <(silo completions zsh)"
+    after_help = "For the current shell only:\n  source <(silo completions bash)\n\nFor all new shells, with the \
+                  package bash-completion (without it, put the line above into ~/.bashrc):\n  mkdir -p \
+                  ~/.local/share/bash-completion/completions\n  silo completions bash > \
+                  ~/.local/share/bash-completion/completions/silo\nFor fish:\n  mkdir -p \
+                  ~/.config/fish/completions\n  silo completions fish > ~/.config/fish/completions/silo.fish\nFor \
+                  zsh, put this into ~/.zshrc, after compinit:\n  source <(silo completions zsh)"
 )]
 pub(super) struct CompletionOptions {
     shell: Shell,
 }
 
-/// Which names.
+/// Kind of the names.
 #[derive(Args)]
 pub(super) struct NameOptions {
     #[arg(value_enum)]
@@ -119,10 +120,10 @@ enum NameKind {
     Images,
 }
 
-/// Where the pages go.
+/// Folder for the man pages.
 #[derive(Args)]
 pub(super) struct ManOptions {
-    /// A folder for the pages of all commands, which is made if it is not there; without one the page of the program is printed
+    /// Folder for the man pages of all commands, created if missing [default: print the program's page]
     #[arg(value_name = "DIR")]
     folder: Option<PathBuf>,
 }

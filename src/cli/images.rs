@@ -30,7 +30,8 @@ use crate::seed::{LABEL, label};
 /// An image in a registry: a full reference, or a name with -r and -O.
 #[derive(Args)]
 struct RemoteImageOptions {
-    /// The image: HOST/ORG/NAME:TAG, or NAME:TAG in the registry that -r names [default: that of the folder's manifest]
+    /// The image: HOST/ORG/NAME:TAG, or NAME:TAG in the registry of -r [default: the image of the manifest in this
+    /// folder]
     #[arg(value_name = "IMAGE")]
     image: Option<String>,
     /// A manifest, or a folder with one, that names the image
@@ -55,7 +56,7 @@ impl RemoteImageOptions {
         };
         let last = image.rsplit('/').next().unwrap_or(&image);
         if !last.contains([':', '@']) {
-            bail!("{} says no version: name the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(&image));
+            bail!("{} has no tag: give the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(&image));
         }
         if self.registry.is_named() || !image.contains('/') {
             let place = self.registry.place()?;
@@ -88,18 +89,18 @@ impl RegistryTag {
 fn named_by(manifest: &Path) -> anyhow::Result<String> {
     let file = manifest_file::read(manifest)?;
     let name = judge(&file.bytes, ValidationRules::default()).image_name;
-    name.ok_or_else(|| anyhow!("{} names no image; look at: silo validate", file.name))
+    name.ok_or_else(|| anyhow!("{} does not name an image; check it with: silo validate", file.name))
 }
 
 #[derive(Args)]
 #[command(
-    after_help = "Example: silo unpublish my-job-1.0.0-seed:1.0.0 -r registry.example.org -O geo\n\nExit codes: 0 the tag is \
-                  gone; 1 it is not; 2 wrong usage."
+    after_help = "Example: silo unpublish my-job-1.0.0-seed:1.0.0 -r registry.example.org -O geo\n\nExit codes: 0 the \
+                  tag is deleted; 1 it is not; 2 wrong usage."
 )]
 pub(super) struct UnpublishOptions {
     #[command(flatten)]
     remote: RemoteImageOptions,
-    /// Where the registry deletes whole images only, take their other tags away, too
+    /// If the registry can only delete whole images, delete the image's other tags too
     #[arg(short, long)]
     force: bool,
     #[command(flatten)]
@@ -123,29 +124,32 @@ pub(super) async fn unpublish(options: &UnpublishOptions) -> anyhow::Result<Exit
         Err(why) => return usage(&why),
     };
     let registry = target.open(options.remote.registry.account()).await?;
-    options.consent.to(&format!("Remove {} at the registry?", target.reference()))?;
+    options.consent.to(&format!("Delete {} from the registry?", target.reference()))?;
     let done = registry.unpublish(&target.repository, &target.tag, options.force).await?;
     if options.json {
         let (reference, digest, other_tags) = (&done.reference, &done.digest, &done.others);
         print(json_line(&UnpublishOutcome { reference, digest, other_tags })?)?;
         return Ok(ExitStatus::Done);
     }
-    let others =
-        if done.others.is_empty() { String::new() } else { format!(", and with it {}", done.others.join(", ")) };
-    print(format_args!("Removed {}{}\n", tame(&done.reference), tame(&others)))?;
+    let others = if done.others.is_empty() {
+        String::new()
+    } else {
+        format!(", and with it the tags {}", done.others.join(", "))
+    };
+    print(format_args!("Deleted {}{}\n", tame(&done.reference), tame(&others)))?;
     Ok(ExitStatus::Done)
 }
 
 #[derive(Args)]
 #[command(
-    after_help = "Example: silo pull my-job-1.0.0-seed:1.0.0 -r registry.example.org -O geo\n\nThe image is then known by \
-                  its short name, too.\n\nExit codes: 0 the engine has it; 1 it could not be had; 2 wrong usage; 130 \
-                  stopped by Ctrl-C or a signal."
+    after_help = "Example: silo pull my-job-1.0.0-seed:1.0.0 -r registry.example.org -O geo\n\nThe image also gets \
+                  its short name.\n\nExit codes: 0 the image is pulled; 1 it is not; 2 wrong usage; 130 stopped by \
+                  Ctrl-C or a signal."
 )]
 pub(super) struct PullOptions {
     #[command(flatten)]
     remote: RemoteImageOptions,
-    /// The platform, as in linux/arm64
+    /// Platform of the image, such as linux/arm64
     #[arg(long)]
     platform: Option<String>,
     /// Show no progress
@@ -211,7 +215,7 @@ pub(super) async fn pull(options: &PullOptions) -> anyhow::Result<ExitStatus> {
 }
 
 #[derive(Args)]
-#[command(after_help = "Exit codes: 0 the engine was asked; 1 it does not answer; 2 wrong usage.")]
+#[command(after_help = "Exit codes: 0 the engine answered; 1 it did not; 2 wrong usage.")]
 pub(super) struct ImageListOptions {
     #[command(flatten)]
     engine: EngineAt,
@@ -282,7 +286,7 @@ pub(super) async fn list(options: &ImageListOptions) -> anyhow::Result<ExitStatu
 
 #[derive(Subcommand)]
 pub(super) enum ImageCommand {
-    /// Show an image and its manifest, from a registry or from the disk: nothing is pulled, and no engine is needed
+    /// Show an image and its manifest, from a registry or from disk, without pulling it and without an engine
     Inspect(InspectOptions),
 }
 
@@ -293,13 +297,13 @@ pub(super) enum ImageCommand {
                   cannot be read; 2 wrong usage."
 )]
 pub(super) struct InspectOptions {
-    /// An image of a registry; or the folder of an OCI image layout, or an archive of docker save
+    /// Image in a registry, folder of an OCI image layout, or archive of docker save
     #[arg(value_name = "REFERENCE|LAYOUT|ARCHIVE")]
     image: String,
-    /// Which image of a layout or archive with several
+    /// Name of the image, if a layout or archive holds several
     #[arg(long, value_name = "NAME:TAG")]
     name: Option<String>,
-    /// Print the manifest alone, as the label holds it
+    /// Print only the manifest, as the label holds it
     #[arg(long, conflicts_with = "json")]
     manifest: bool,
     #[command(flatten)]
@@ -408,8 +412,8 @@ async fn on_disk(options: &InspectOptions, path: &Path) -> anyhow::Result<anyhow
         || images.iter().map(|(repository, tag)| tame(&format!("{repository}:{tag}"))).collect::<Vec<_>>().join(", ");
     Ok(match found[..] {
         [(repository, tag)] => Ok(disk.see(repository, tag).await?),
-        _ if images.is_empty() => Err(anyhow!("there is no image with a name in {}", manifest_file::shown(path))),
-        [] => Err(anyhow!("there is no such image in {}; there are: {}", manifest_file::shown(path), all())),
-        _ => Err(anyhow!("{} holds several images, so say which with --name: {}", manifest_file::shown(path), all())),
+        _ if images.is_empty() => Err(anyhow!("{} holds no image with a name", manifest_file::shown(path))),
+        [] => Err(anyhow!("{} does not hold this image; it holds: {}", manifest_file::shown(path), all())),
+        _ => Err(anyhow!("{} holds several images; choose one with --name: {}", manifest_file::shown(path), all())),
     })
 }

@@ -21,35 +21,35 @@ use crate::seed::{ManifestProblem, ProblemCode, ValidationProfile};
 
 #[derive(Args)]
 #[command(
-    after_help = "What is there already stays as it is; where there is a Dockerfile, only the manifest is written.\n\nExit codes: 0 the \
-                  manifest is there, now or before; 1 it cannot be written; 2 wrong usage."
+    after_help = "Existing files are not changed. If there is a Dockerfile, only the manifest is written.\n\nExit \
+                  codes: 0 the manifest is written or existed before; 1 it cannot be written; 2 wrong usage."
 )]
 pub(super) struct Options {
-    /// The folder of the job, which is made if it is not there
+    /// Folder of the job, created if missing
     #[arg(value_name = "DIR", default_value = ".")]
     folder: PathBuf,
-    /// The job's name, instead of the folder's
+    /// The job's name [default: the folder's]
     #[arg(long)]
     name: Option<String>,
-    /// The job's title, instead of one made from the name
+    /// The job's title [default: derived from the name]
     #[arg(long)]
     title: Option<String>,
-    /// Who answers questions about the job
+    /// Name of the job's maintainer
     #[arg(long, value_name = "NAME")]
     maintainer: Option<String>,
-    /// Where they can be reached
+    /// E-mail address of the maintainer
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// Whom they work for
+    /// Organization of the maintainer
     #[arg(long, value_name = "NAME")]
     organization: Option<String>,
-    /// Write a manifest for an image, or a Dockerfile, whose entry point takes a folder of files and a folder for what it writes
+    /// Write a manifest for an image or Dockerfile whose entry point takes an input folder and an output folder
     #[arg(long, value_name = "IMAGE|DOCKERFILE")]
     from: Option<String>,
-    /// Write the manifest alone: no Dockerfile, no program, no case
+    /// Write only the manifest: no Dockerfile, no program, no test case
     #[arg(long, conflicts_with = "from")]
     manifest_only: bool,
-    /// Ask nothing, as without a terminal
+    /// Ask no questions, as without a terminal
     #[arg(long, short)]
     yes: bool,
 }
@@ -95,14 +95,14 @@ pub(super) fn run(options: Options) -> anyhow::Result<ExitStatus> {
 fn folder_of(given: &Path, may_be_made: bool) -> anyhow::Result<PathBuf> {
     let name = shown(given);
     if may_be_made && !given.exists() {
-        fs::create_dir_all(given).with_context(|| format!("the folder {name} cannot be made"))?;
+        fs::create_dir_all(given).with_context(|| format!("the folder {name} cannot be created"))?;
     }
     let folder = given.canonicalize().map_err(|why| match why.kind() {
-        ErrorKind::NotFound => anyhow!("there is no folder {name}; make it with: mkdir -p {name}"),
+        ErrorKind::NotFound => anyhow!("there is no folder {name}; create it with: mkdir -p {name}"),
         _ => anyhow!("the folder {name} cannot be used: {why}"),
     })?;
     if !folder.is_dir() {
-        bail!("{name} is no folder; name the one that {FILE_NAME} shall be in");
+        bail!("{name} is not a folder; give the folder for {FILE_NAME}");
     }
     Ok(folder)
 }
@@ -112,12 +112,13 @@ fn next_steps(folder: &Path, made: &[String], build: &str, is_wrapped: bool) -> 
     let made: String = made.iter().map(|file| format!("Created: {file}\n")).collect();
     let enter = if folder == Path::new(".") { String::new() } else { format!("  cd {}\n", shown(folder)) };
     let test = if is_wrapped {
-        "  silo test       runs it on data/input, and compares what comes out with data/output\n"
+        "  silo test       runs it on data/input and compares the outputs with data/output\n"
     } else {
         "  silo test       runs the case in cases/example\n"
     };
     format!(
-        "{made}Next:\n{enter}  {build:<15} builds the image\n{test}  silo validate   says what is still to be written in the manifest\n"
+        "{made}Next:\n{enter}  {build:<15} builds the image\n{test}  silo validate   says what to complete in the \
+         manifest\n"
     )
 }
 
@@ -215,7 +216,7 @@ fn ask(question: &str, default: &str) -> anyhow::Result<String> {
     let mut line = String::new();
     if stdin().read_line(&mut line)? == 0 {
         stderrln!("");
-        bail!("the answers ended early; nothing is written");
+        bail!("standard input ended before all answers were given; nothing was written");
     }
     let answer = line.trim();
     Ok(if answer.is_empty() { default } else { answer }.to_owned())
@@ -225,7 +226,7 @@ fn ask(question: &str, default: &str) -> anyhow::Result<String> {
 fn objection(answers: &InitAnswers) -> Option<String> {
     let email = &answers.maintainer.email;
     if !is_email(email) {
-        return Some(tame(&format!("'{email}' is no e-mail address. Write it as in ada@example.org.")));
+        return Some(tame(&format!("'{email}' is not an e-mail address. Write it like ada@example.org.")));
     }
     let manifest = starter::manifest(answers);
     let judged = |profile| judge(manifest.as_bytes(), ValidationRules { profile, strict: false }).problems;

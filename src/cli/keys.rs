@@ -10,16 +10,16 @@ use crate::config::{ConfigFlags, ServiceSettings};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Seal all stored secrets (passwords of registries, secrets of hooks and runs) with a new key, in place of seal.key
-    ///
-    /// Stop every SILO that uses the database first. Where auth.seal_key is set, everything is sealed with that key: set the
-    /// new one there, and name a file with the old one in --from. Other processes on the database, each with a data directory
-    /// of its own, need the new key too. A backup of the old key is needed for old backups of the database.
+    /// Replace seal.key and seal all stored secrets (of registries, hooks and runs) with the new key
+    /// Stop every SILO process that uses the database first. If auth.seal_key is set, secrets are sealed with that key:
+    /// set it to the new key, and name a file with the old key in --from. Other SILO processes that use the database
+    /// from their own data directories need the new key too. Keep a backup of the old key for old backups of the
+    /// database.
     Rotate {
-        /// A file with another key that secrets may be sealed with, such as a backup of seal.key
+        /// File with another key that may open secrets, such as a backup of seal.key
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
-        /// Throw away what no key opens: it has to be given anew
+        /// Delete secrets that no key opens; they must be entered again
         #[arg(long)]
         forget_lost: bool,
     },
@@ -32,7 +32,7 @@ pub(super) async fn run(flags: &ConfigFlags, command: Command) -> anyhow::Result
     let rotated = rotate_seal_key(&settings, from.as_deref(), forget_lost).await?;
     print(format_args!("Sealed again: {}.\n", rotated.sealed_again))?;
     if !rotated.forgotten.is_empty() {
-        stderrln!("Thrown away: {}. Give them anew.", rotated.forgotten);
+        stderrln!("Deleted: {}. Enter them again.", rotated.forgotten);
     }
     Ok(())
 }

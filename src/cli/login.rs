@@ -19,15 +19,14 @@ use crate::app::PASSWORD_FILE;
 use crate::client::Error;
 
 #[derive(Args)]
-#[command(
-    after_help = "The token is kept in silo/logins.json in your folder for configuration (XDG_CONFIG_HOME, or ~/.config), for this \
-                  server alone. Where standard output is no terminal, as in $(silo login), it is printed there, too."
-)]
+#[command(after_help = "The token is stored for this server in silo/logins.json in your configuration folder \
+                  (XDG_CONFIG_HOME, or ~/.config). If standard output is not a terminal, as in $(silo login), the \
+                  token is also printed.")]
 pub(super) struct LoginOptions {
-    /// Who logs in [default: admin]
+    /// User name [default: admin]
     #[arg(value_name = "NAME")]
     name: Option<String>,
-    /// The same
+    /// Same as NAME
     #[arg(short, long, alias = "user", value_name = "NAME", conflicts_with = "name")]
     username: Option<String>,
     #[command(flatten)]
@@ -43,8 +42,8 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let form = serde_json::to_value(LoginForm { username: name.clone(), password })?;
     let reply = match server.client_as(None)?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await {
         Err(Error::Unauthenticated(_)) => bail!(
-            "{} does not take this name with this password. The first password of admin is in {PASSWORD_FILE}, in the data \
-             folder of the server",
+            "{} does not accept this name and password. The first password of admin is in {PASSWORD_FILE} in the \
+             server's data folder",
             server.url()
         ),
         reply => reply?,
@@ -56,7 +55,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let login = KeptLogin { username: name.clone(), token: token.clone(), expires_at: kept_until };
     match KeptLogins::keep(server.url(), login) {
         Ok(file) => stderrln!(
-            "Logged in at {} as {name}, until {}; the token is kept in {}.",
+            "Logged in to {} as {name} until {}; the token is stored in {}.",
             server.url(),
             moment(expires_at),
             shown(&file)
@@ -78,15 +77,15 @@ pub(super) struct LogoutOptions {
 pub(super) async fn logout(options: LogoutOptions) -> anyhow::Result<()> {
     let (server, logins) = (options.server, KeptLogins::read()?);
     let Some(kept) = logins.at(server.url()).cloned() else {
-        stderrln!("No login is kept for {}.", server.url());
+        stderrln!("No login is stored for {}.", server.url());
         return Ok(());
     };
     let ended = server.client_as(Some(kept.token))?.ask(Method::POST, "/api/v1/logout", &[], None).await;
     logins.forget(server.url())?;
     if let Err(why) = ended {
-        stderrln!("note: the server has not ended the session: {why}");
+        stderrln!("note: the session on the server is still valid: {why}");
     }
-    stderrln!("Logged out {} at {}.", kept.username, server.url());
+    stderrln!("Logged out {} of {}.", kept.username, server.url());
     Ok(())
 }
 
@@ -104,7 +103,7 @@ pub(super) async fn whoami(options: WhoamiOptions) -> anyhow::Result<()> {
     let client = server.client()?;
     if !client.has_token() {
         answers(&client).await?;
-        bail!("you are not logged in at {}; log in with: silo login", server.url());
+        bail!("you are not logged in to {}; log in with: silo login", server.url());
     }
     let UserReply { username, role, .. } = client.ask(Method::GET, "/api/v1/me", &[], None).await?.read()?;
     if json {

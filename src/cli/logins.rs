@@ -47,9 +47,8 @@ impl KeptLogins {
             text => text.with_context(|| format!("the logins in {} cannot be read", shown(&path)))?,
         };
         // A parser's message may quote a token, so it is dropped.
-        serde_json::from_str(&text).map_err(|_| {
-            anyhow!("{} is not as it should be: remove it, and log in again with: silo login", shown(&path))
-        })
+        serde_json::from_str(&text)
+            .map_err(|_| anyhow!("{} is damaged: remove it, and log in again with: silo login", shown(&path)))
     }
 
     /// The login at a server, if there is one.
@@ -81,12 +80,12 @@ impl KeptLogins {
     }
 
     fn write(&self) -> anyhow::Result<PathBuf> {
-        let path = file().context("there is no home folder to keep a login in: set HOME or XDG_CONFIG_HOME")?;
+        let path = file().context("there is no home folder to store the login in: set HOME or XDG_CONFIG_HOME")?;
         let folder = path.parent().context("a file is in a folder")?;
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         let text = serde_json::to_vec_pretty(self)?;
         made.and_then(|()| replace(&path, &text, Permissions::from_mode(0o600)))
-            .with_context(|| format!("the login cannot be kept in {}", shown(&path)))?;
+            .with_context(|| format!("the login cannot be stored in {}", shown(&path)))?;
         Ok(path)
     }
 }

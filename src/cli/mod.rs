@@ -78,10 +78,10 @@ struct CliArguments {
 /// Verbosity and colours.
 #[derive(Args, Clone)]
 struct MessageOptions {
-    /// Also tell what is asked of servers and registries; twice: more of it
+    /// Log requests to servers and registries; -vv logs more
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Messages")]
     verbose: u8,
-    /// When to use colours; the variable NO_COLOR counts, too
+    /// When to use colours; NO_COLOR is respected
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
     color: ColorChoice,
 }
@@ -92,7 +92,7 @@ struct LocalOptions {
     /// A configuration file in TOML; `silo config --defaults` shows every option
     #[arg(long, global = true, value_name = "FILE", help_heading = "This machine")]
     config: Option<PathBuf>,
-    /// Where the database, the index and the keys live [env: SILO_DATA] [default: silo-data]
+    /// Folder of the database, the search index and the keys [env: SILO_DATA] [default: silo-data]
     #[arg(long, global = true, value_name = "FOLDER", help_heading = "This machine")]
     data: Option<PathBuf>,
 }
@@ -103,75 +103,73 @@ enum Command {
     Serve(serve::Options),
     /// Show the merged configuration, secrets masked
     Config(config::Options),
-    /// Keep the users of this machine's database
-    ///
-    /// Also beside a running service.
+    /// Manage the users in this machine's database
+    /// Works while the service is running.
     #[command(subcommand)]
     User(account::Command),
-    /// Keep the key that the stored secrets are sealed with
+    /// Manage the key that seals the stored secrets
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Log in at a server; the token is kept for the commands below
+    /// Log in to a server and store the token for later commands
     Login(login::LoginOptions),
-    /// End a login, here and at the server
+    /// Log out of a server and delete the stored token
     Logout(login::LogoutOptions),
-    /// Say as whom a server is asked
+    /// Show the user who is logged in to a server
     Whoami(login::WhoamiOptions),
     /// Search a server's catalogue
     Search(search::Options),
     /// Scan a server's registries
     Scan(scan::Options),
-    /// Keep a server's registries
+    /// Manage a server's registries
     #[command(subcommand)]
     Registry(registry::Command),
-    /// Ask the service on this machine whether it is alive
-    ///
-    /// For health checks of containers: the exit code is the answer.
+    /// Check whether the service on this machine is running
+    /// For container health checks: the exit code is the result.
     Health(args::server_client::HealthOptions),
     /// Check that this machine has what the service needs
     Doctor(doctor::Options),
     /// Write a manifest to start from
     Init(init::Options),
-    /// Say what is wrong with a manifest, and how to mend it
+    /// Check a manifest and say how to fix each problem
     Validate(validate::Options),
-    /// Bring a manifest of an old version of the standard (0.x) to 1.0.0
+    /// Upgrade a manifest from Seed 0.x to 1.0.0
     Upgrade(upgrade::Options),
     /// Run a job on this machine's container engine
     Run(run::Options),
     /// Run a job for every row of a file, or every file of a folder
     Batch(batch::Options),
-    /// Run a job's cases, and compare what comes out with what should
+    /// Run a job's test cases and compare actual with expected outputs
     Test(test::Options),
     /// Open a shell in a job's container, with its files and variables
     Shell(shell::Options),
-    /// Have a server run jobs, and look after them
+    /// Submit runs to a server and manage them
     #[command(subcommand)]
     Runs(runs::Command),
     /// Print the Seed standard as JSON Schema, for editors
     Spec(spec::Options),
-    /// Build a Seed image of a folder with a Dockerfile and a manifest
+    /// Build a Seed image from a Dockerfile and a manifest
     Build(build::Options),
-    /// Push an image to a registry, under a version that is free there
+    /// Push an image to a registry, under a tag that is not in use
     Publish(publish::Options),
-    /// Take a tag away at a registry
+    /// Delete a tag from a registry
     Unpublish(images::UnpublishOptions),
-    /// Fetch an image from a registry
+    /// Pull an image from a registry
     Pull(images::PullOptions),
-    /// List the Seed images that this machine's container engine has
+    /// List the Seed images of this machine's container engine
     List(images::ImageListOptions),
-    /// Look at images without an engine
+    /// Inspect images without a container engine
     #[command(subcommand)]
     Image(images::ImageCommand),
-    /// Write a job as a CWL tool, or as a script for docker
+    /// Export a job as a CWL tool or as a docker script
     #[command(subcommand)]
     Export(export::Command),
-    /// Print a script that completes commands in a shell
+    /// Print a shell completion script
     Completions(help::CompletionOptions),
     /// Write a man page for every command
     Man(help::ManOptions),
     /// Print the versions of this program and of the Seed standard
     Version,
-    /// Print names that a server knows, a line each, for completions
+    /// Print a server's names, one per line, for completions
     #[command(hide = true)]
     Names(help::NameOptions),
 }
@@ -194,8 +192,8 @@ enum ExitStatus {
 }
 
 /// The exit codes for help and man pages.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong usage; \
-    3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, or a check found a problem; 2 wrong usage; 3 a job \
+                          failed; 4 a test case gave other results than expected; 130 stopped by a signal.";
 
 impl From<ExitStatus> for ExitCode {
     fn from(exit: ExitStatus) -> Self {
@@ -278,7 +276,7 @@ fn parse(arguments: Vec<OsString>) -> Result<CliArguments, ExitCode> {
         return Ok(parsed);
     }
     if parsed.local.config.is_some() || parsed.local.data.is_some() {
-        let usage = "name a command: `silo serve` runs the service, with the same flags";
+        let usage = "give a command: `silo serve` runs the service with the same flags";
         return Err(told(program.error(clap::error::ErrorKind::MissingSubcommand, usage)));
     }
     Err(help::without_command(program, is_seed))

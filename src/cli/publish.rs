@@ -29,23 +29,23 @@ const MOST_RAISES: u32 = 50;
 #[derive(Args)]
 #[command(
     after_help = "Examples:\n  silo publish -r registry.example.org -O geo\n  silo publish my-job-1.0.0-seed:1.0.0 -O \
-                  ada --package-patch\n\nA tag that the registry has is not overwritten: raise a version, which edits \
-                  the two versions in the manifest and builds again, or use --force.\n\nExit codes: 0 the image is \
-                  there, or would be (--dry-run); 1 it is not; 2 wrong usage, or something that cannot be read; 130 \
+                  ada --package-patch\n\nAn existing tag is not overwritten: raise a version, which edits both \
+                  versions in the manifest and builds the image again, or use --force.\n\nExit codes: 0 the image is \
+                  published, or would be (--dry-run); 1 it is not; 2 wrong usage, or a file that cannot be read; 130 \
                   stopped by Ctrl-C or a signal."
 )]
 pub(super) struct Options {
-    /// An image that the engine has [default: that of the folder's manifest]
+    /// An image of the engine [default: the image of the manifest in DIR]
     #[arg(value_name = "IMAGE")]
     image: Option<String>,
-    /// The folder of the manifest, and of the build where a version is raised
+    /// Folder of the manifest, and of the build if a version is raised
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     directory: PathBuf,
     #[command(flatten)]
     how: BuildOptions,
     #[command(flatten)]
     pushing: PushOptions,
-    /// Say what would be done; the registry is asked, and nothing is changed
+    /// Query the registry and print what would be done, but change nothing
     #[arg(long)]
     dry_run: bool,
     /// As JSON
@@ -58,26 +58,26 @@ pub(super) struct Options {
 pub(super) struct PushOptions {
     #[command(flatten)]
     registry: RegistryOptions,
-    /// Overwrite what the registry has under this name, and publish also what is not valid
+    /// Overwrite an existing tag, and publish even if the manifest is invalid
     #[arg(short, long)]
     force: bool,
-    /// If it is taken, raise the package's version: 1.0.0 becomes 1.0.1
-    #[arg(long, group = "package", help_heading = "If the name is taken")]
+    /// Raise the package version: 1.0.0 becomes 1.0.1
+    #[arg(long, group = "package", help_heading = "If the tag exists")]
     package_patch: bool,
     /// 1.0.0 becomes 1.1.0
-    #[arg(long, group = "package", help_heading = "If the name is taken")]
+    #[arg(long, group = "package", help_heading = "If the tag exists")]
     package_minor: bool,
     /// 1.0.0 becomes 2.0.0
-    #[arg(short = 'P', long, group = "package", help_heading = "If the name is taken")]
+    #[arg(short = 'P', long, group = "package", help_heading = "If the tag exists")]
     package_major: bool,
-    /// If it is taken, raise the job's version: 1.0.0 becomes 1.0.1
-    #[arg(long, group = "job", help_heading = "If the name is taken")]
+    /// Raise the job version: 1.0.0 becomes 1.0.1
+    #[arg(long, group = "job", help_heading = "If the tag exists")]
     job_patch: bool,
     /// 1.0.0 becomes 1.1.0
-    #[arg(long, group = "job", help_heading = "If the name is taken")]
+    #[arg(long, group = "job", help_heading = "If the tag exists")]
     job_minor: bool,
     /// 1.0.0 becomes 2.0.0
-    #[arg(short = 'J', long, group = "job", help_heading = "If the name is taken")]
+    #[arg(short = 'J', long, group = "job", help_heading = "If the tag exists")]
     job_major: bool,
 }
 
@@ -139,7 +139,7 @@ impl PublishOutcome {
         let mut text = String::new();
         if let Some(before) = &self.raised_from {
             let verb = if self.dry_run { "would be" } else { "was" };
-            text += &format!("{} is taken, so it {verb} built as {image}\n", tame(before));
+            text += &format!("{} exists already, so the image {verb} built as {image}\n", tame(before));
             let verb = if self.dry_run { "would change" } else { "changed" };
             text.extend(self.changes.iter().map(|change| format!("{verb} {}\n", tame(change))));
         }
@@ -173,8 +173,10 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
 /// Image name by a folder's manifest.
 pub(super) fn of_manifest(how: &BuildOptions, directory: &Path) -> anyhow::Result<String> {
     let (file, report) = how.judged(directory)?;
-    let named = "give the image's name, or the folder of a manifest with -d";
-    report.image_name.ok_or_else(|| anyhow!("{} names no image, {named}; look at: silo validate", file.name))
+    let named = "give the image's name, or the manifest's folder with -d";
+    report
+        .image_name
+        .ok_or_else(|| anyhow!("{} does not name an image; {named}, or check it with: silo validate", file.name))
 }
 
 /// Publication of one image.
@@ -198,7 +200,7 @@ impl ImagePublication<'_> {
         self.check(image).await?;
         let name = image.rsplit('/').next().unwrap_or(image);
         if !name.contains(':') || name.contains('@') {
-            bail!("{} says no version: name the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(image));
+            bail!("{} has no tag: give the image with its tag, as in my-job-1.0.0-seed:1.0.0", tame(image));
         }
         let credentials = self.pushing.account().credentials(&self.place.host)?;
         let registry = ImageBrowser::registry(&self.place, &login(credentials.as_ref())).await?;
@@ -208,8 +210,8 @@ impl ImagePublication<'_> {
         let bump = self.pushing.bump();
         if bump.is_empty() {
             bail!(
-                "{} is there already: raise the package's version with --package-patch, --package-minor or \
-                 --package-major (or the job's with --job-…), or overwrite it with --force",
+                "{} already exists: raise the package version with --package-patch, --package-minor or \
+                 --package-major (or the job version with --job-…), or overwrite it with --force",
                 self.reference(name)
             );
         }
@@ -228,7 +230,7 @@ impl ImagePublication<'_> {
     async fn check(&self, image: &str) -> anyhow::Result<()> {
         let found = match self.docker.image(&image_reference(image)?).await {
             Err(Error::NoImage { .. }) => {
-                bail!("the engine has no image {}: build it first, with silo build, or look at the name", tame(image))
+                bail!("the engine has no image {}: build it with silo build, or check the name", tame(image))
             }
             found => found?,
         };
@@ -240,10 +242,10 @@ impl ImagePublication<'_> {
         let name = tame(image);
         if !report.valid && !self.pushing.force {
             stderr!("{}", problems(&renderer(&std::io::stderr()), &name, text.as_bytes(), &report));
-            bail!("{}; mend its manifest and build it again, or use --force", summary(&name, &report));
+            bail!("{}; fix its manifest and build it again, or use --force", summary(&name, &report));
         }
         if let Some(proper) = report.image_name.filter(|proper| image.rsplit('/').next() != Some(proper)) {
-            stderrln!("warning: by its manifest {name} should be called {}", tame(&proper));
+            stderrln!("warning: according to its manifest {name} should be named {}", tame(&proper));
         }
         Ok(())
     }
@@ -254,7 +256,7 @@ impl ImagePublication<'_> {
             TagState::Free => true,
             TagState::Taken => false,
             TagState::Hidden(why) => {
-                stderrln!("note: taken for a name that is free: {}", tame(&why));
+                stderrln!("note: assuming that the tag does not exist: {}", tame(&why));
                 true
             }
         })
@@ -270,7 +272,7 @@ impl ImagePublication<'_> {
         let (mut file, report) = self.how.judged(self.directory)?;
         if report.image_name.as_deref() != Some(name) {
             bail!(
-                "to raise a version the image is built again, but {} is the manifest of {}, not of {}: name the folder \
+                "raising a version builds the image again, but {} is the manifest of {}, not of {}: give the folder \
                  with -d, or the manifest with -M",
                 place_of(&file),
                 report.image_name.as_deref().map_or("no image".into(), tame),
@@ -302,7 +304,7 @@ impl ImagePublication<'_> {
             }
             file = source.file;
         }
-        bail!("the next {MOST_RAISES} versions of {} are taken, too: raise another number", tame(name))
+        bail!("the next {MOST_RAISES} versions of {} exist too: raise another part of the version", tame(name))
     }
 
     async fn push(
@@ -342,11 +344,13 @@ impl ImagePublication<'_> {
         let ended = self.docker.restore_tag(named).await;
         let Some(pushed) = pushed else { return Ok(None) };
         pushed?;
-        ended.with_context(|| format!("{} is published, but its name at the engine stays", tame(&reference)))?;
+        ended.with_context(|| {
+            format!("{} is published, but its temporary name in the engine could not be removed", tame(&reference))
+        })?;
         let (repository, tag) = self.parts(name);
         let digest = registry.digest(&repository, tag).await?;
         let digest = digest.with_context(|| {
-            format!("the engine says that it pushed {}, but the registry does not have it", tame(&reference))
+            format!("the engine reports that it pushed {}, but the registry does not have it", tame(&reference))
         })?;
         Ok(Some(published(Some(digest))))
     }

@@ -21,31 +21,31 @@ use crate::client::{Client, Error};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Add a registry, after a check that it answers
+    /// Add a registry, after checking that it answers
     Add(Box<AddOptions>),
-    /// Change a registry, after a check that it answers; what is not given stays, and '' takes away
+    /// Change a registry, after checking that it answers; omitted options keep their value, '' clears one
     Set(Box<SetOptions>),
     /// List the registries
     #[command(alias = "ls")]
     List {
-        /// As JSON, as the server answers
+        /// The server's reply as JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
         server: ServerOptions,
     },
-    /// Make an address that the registry's notifications go to, so that what is pushed is found at once
+    /// Create a webhook address for the registry's notifications, so that pushed images are found at once
     Hook {
-        /// Its name or id
+        /// The registry's name or id
         registry: String,
-        /// Only take notifications that are signed with a secret, as GitHub does; it is asked for, or read from standard
-        /// input
+        /// Accept only notifications signed with a secret, as GitHub sends them; the secret is asked for, or read from
+        /// standard input
         #[arg(long, conflicts_with = "remove")]
         secret: bool,
-        /// Take the address away
+        /// Remove the webhook address
         #[arg(long)]
         remove: bool,
-        /// As JSON, as the server answers
+        /// The server's reply as JSON
         #[arg(long, conflicts_with = "remove")]
         json: bool,
         #[command(flatten)]
@@ -54,7 +54,7 @@ pub(super) enum Command {
     /// Delete a registry and its images from the catalogue; the registry itself is not touched
     #[command(aliases = ["remove", "delete"])]
     Rm {
-        /// Its name or id
+        /// The registry's name or id
         registry: String,
         #[command(flatten)]
         consent: ConsentOption,
@@ -65,45 +65,45 @@ pub(super) enum Command {
 
 #[derive(Args)]
 pub(super) struct AddOptions {
-    /// A name of your own for it
+    /// Name for the registry
     name: String,
-    /// http(s)://HOST[:PORT], or the server's path of an OCI image layout or a .tar of docker save, in a folder that the server's
-    /// scan.layout_roots names
+    /// http(s)://HOST[:PORT]; or the path on the server of an OCI image layout or a .tar of docker save, below a folder
+    /// of scan.layout_roots
     #[allow(rustdoc::broken_intra_doc_links, reason = "the comment is help text")]
     url: String,
-    /// Which kind of registry it is, such as harbor; found out where it is not said
+    /// Kind of the registry, such as harbor [default: detected]
     #[arg(long, value_name = "KIND", value_parser = PossibleValuesParser::new(RegistryKind::ALL.iter().map(|kind| kind.as_str())))]
     kind: Option<String>,
-    /// Only repositories below this first part of their path
+    /// Only repositories whose path begins with this organisation
     #[arg(long, default_value = "")]
     org: String,
-    /// Log in to it with this name; the password is asked for, or read from standard input
+    /// User name to log in with; the password is asked for, or read from standard input
     #[arg(short, long, alias = "user", default_value = "")]
     username: String,
     #[command(flatten)]
     password: PasswordSource,
-    /// Repositories to scan: a pattern, may be given more than once [default: *-seed]
+    /// Pattern of repositories to scan; repeatable [default: *-seed]
     #[arg(long)]
     include: Vec<String>,
-    /// Repositories to pass over: a pattern, may be given more than once
+    /// Pattern of repositories to skip; repeatable
     #[arg(long)]
     exclude: Vec<String>,
-    /// Scan just this repository, for registries that do not list them; may be given more than once
+    /// Scan only this repository, for registries that do not list repositories; repeatable
     #[arg(long = "repository", value_name = "NAME")]
     repositories: Vec<String>,
-    /// When to scan it: five cron fields in UTC, or off [default: the server's]
+    /// Scan schedule: five cron fields in UTC, or off [default: the server's]
     #[arg(long, default_value = "")]
     schedule: String,
-    /// Vouch for all of it: it represents jobs that other registries have too, and ranks first in searches
+    /// Mark the whole registry as verified: it represents jobs that are in several registries, and ranks first in
+    /// searches
     #[arg(long)]
     verified: bool,
-    /// Vouch for this namespace of it: what stands before the last slash of repositories, / for nothing; may be given more
-    /// than once
+    /// Mark this namespace as verified: the part of repository names before the last slash, or / for none; repeatable
     #[arg(long = "verified-namespace", value_name = "NAMESPACE")]
     verified_namespaces: Vec<String>,
     #[command(flatten)]
     tls: TlsFiles,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -112,41 +112,41 @@ pub(super) struct AddOptions {
 
 #[derive(Args)]
 pub(super) struct SetOptions {
-    /// Its name or id
+    /// The registry's name or id
     registry: String,
-    /// Its new address; needs the password again, if it has one
+    /// New address; the password must be given again, if there is one
     #[arg(long)]
     url: Option<String>,
-    /// Only repositories below this first part of their path
+    /// Only repositories whose path begins with this organisation
     #[arg(long)]
     org: Option<String>,
-    /// Log in to it with this name
+    /// User name to log in with
     #[arg(short, long, alias = "user")]
     username: Option<String>,
     #[command(flatten)]
     password: PasswordSource,
-    /// Repositories to scan: a pattern, may be given more than once
+    /// Pattern of repositories to scan; repeatable
     #[arg(long)]
     include: Option<Vec<String>>,
-    /// Repositories to pass over: a pattern, may be given more than once
+    /// Pattern of repositories to skip; repeatable
     #[arg(long)]
     exclude: Option<Vec<String>>,
-    /// Scan just this repository, for registries that do not list them; may be given more than once
+    /// Scan only this repository, for registries that do not list repositories; repeatable
     #[arg(long = "repository", value_name = "NAME")]
     repositories: Option<Vec<String>>,
-    /// When to scan it: five cron fields in UTC, or off
+    /// Scan schedule: five cron fields in UTC, or off
     #[arg(long)]
     schedule: Option<String>,
-    /// Vouch for all of it, or not: it represents jobs that other registries have too, and ranks first in searches
+    /// Whether the whole registry is verified: it represents jobs that are in several registries, and ranks first in
+    /// searches
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true")]
     verified: Option<bool>,
-    /// Vouch for this namespace of it: what stands before the last slash of repositories, / for nothing; may be given more
-    /// than once
+    /// Mark this namespace as verified: the part of repository names before the last slash, or / for none; repeatable
     #[arg(long = "verified-namespace", value_name = "NAMESPACE")]
     verified_namespaces: Option<Vec<String>>,
     #[command(flatten)]
     tls: TlsFiles,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -156,10 +156,10 @@ pub(super) struct SetOptions {
 /// TLS certificates and keys, as PEM files.
 #[derive(Args)]
 pub(super) struct TlsFiles {
-    /// Certificates of authorities to trust for it, beside the server's own
+    /// CA certificates to trust for this registry, in addition to the server's
     #[arg(long, value_name = "FILE")]
     ca: Option<String>,
-    /// A client certificate to show to it, with those between it and its authority
+    /// Client certificate for this registry, with its intermediate certificates
     #[arg(long, value_name = "FILE")]
     client_cert: Option<String>,
     /// The client certificate's key
@@ -189,7 +189,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
             let client = server.client()?;
             let id = find(&client, &registry).await?;
             client.ask(Method::DELETE, &format!("/api/v1/registries/{id}/hook"), &[], None).await?;
-            stderrln!("{registry} has no hook any more.");
+            stderrln!("Removed the hook of {registry}.");
             Ok(())
         }
         Command::Hook { registry, secret, json, server, .. } => hook(&registry, secret, json, &server).await,
@@ -208,7 +208,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
     let here = Path::new(&options.url);
     if here.is_relative() && here.exists() {
         bail!(
-            "{0} is a path here; give the whole path, as the server sees it: {1}",
+            "{0} is a relative path; give the absolute path on the server: {1}",
             options.url,
             absolute(here)?.display()
         );
@@ -252,7 +252,7 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
 /// Prints the server's notes for the registry's administrator.
 fn tell_notes(registry: &RegistryReply) {
     for note in &registry.notes {
-        stderrln!("Mind: {}", text(note));
+        stderrln!("note: {}", text(note));
     }
 }
 
@@ -284,7 +284,7 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     };
     let form = serde_json::to_value(form)?;
     if form == json!({}) {
-        bail!("nothing to change was given; see: silo registry set --help");
+        bail!("give at least one option to change; see: silo registry set --help");
     }
     let reply = client.ask(Method::PATCH, &format!("/api/v1/registries/{id}"), &[], Some(&form)).await?;
     if options.json {
@@ -311,7 +311,10 @@ async fn hook(registry: &str, secret: bool, json: bool, server: &ServerOptions) 
     let lines =
         |secret: &SecretString| -> String { secret.expose_secret().lines().map(|line| text(line) + "\n").collect() };
     print(lines(&url))?;
-    stderr!("\nThis address is shown once; whoever knows it can make SILO look into {registry}.\n\n{}", lines(&advice));
+    stderr!(
+        "\nThis address is shown only once. Keep it secret: a request to it makes SILO scan {registry}.\n\n{}",
+        lines(&advice)
+    );
     Ok(())
 }
 
@@ -370,7 +373,9 @@ async fn list(json: bool, server: &ServerOptions) -> anyhow::Result<()> {
     print(format_args!("{}\n", table(columns, rows)))?;
     for registry in registries.iter().filter(|registry| registry.last_scan.as_ref().is_some_and(is_held)) {
         let name = text(&registry.name);
-        stderrln!("{name}: what has vanished stays until an admin agrees that it is gone: silo scan {name} --confirm");
+        stderrln!(
+            "{name}: the vanished tags stay in the catalogue until an admin confirms the scan: silo scan {name} --confirm"
+        );
     }
     Ok(())
 }

@@ -24,21 +24,20 @@ use crate::engine::run::orphans::ContainerOwner;
 use crate::seed::model::SeedManifest;
 
 #[derive(Args)]
-#[command(
-    after_help = "Exit codes: 0 the job did its work, or could do it (--dry-run); 1 it could not be run: no engine, no image, \
-                        a manifest that is not valid; 2 wrong usage: something is missing, unknown or cannot be read; 3 the job \
-                        failed, which the last lines and --json say more about; 130 it was stopped by Ctrl-C or a signal."
-)]
+#[command(after_help = "Exit codes: 0 the job was successful, or could be run (--dry-run); 1 it could not be run: no \
+                  engine, no image, or an invalid manifest; 2 wrong usage: an input, setting or mount is missing, \
+                  unknown or cannot be read; 3 the job failed (the last lines and --json say why); 130 stopped by \
+                  Ctrl-C or a signal.")]
 pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
-    /// Where the job's files go; what is known of the run goes to a folder FOLDER.run beside it
+    /// Folder for the job's outputs; the record and the logs go to FOLDER.run
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Containers are always removed; for those who know `seed run --rm`
+    /// No effect: containers are always removed (accepted for `seed run --rm`)
     #[arg(long)]
     rm: bool,
-    /// Run it so many times, into FOLDER-0, FOLDER-1 and so on; the first failure ends that
+    /// Number of runs, into FOLDER-0, FOLDER-1 and so on; stops at the first failure
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rep: u32,
 }
@@ -81,7 +80,7 @@ async fn once(options: &Options, subject: &LocalJob, wished: &Path, stop: &StopS
         Err(problems) => return refused(&options.job, "run", manifest, &problems),
     };
     let request = &asked.request;
-    let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
+    let owner = ContainerOwner::new().context("cannot create a lock file")?;
     let (tell, watching) = watch(image.as_str(), show(&options.job));
     let planned = LocalRun { id: owner.id(), owner: &owner, manifest, request, plan };
     let record = machine.run(planned, tell, stop).await;
@@ -124,7 +123,7 @@ pub(super) fn planned(
     }
     let secrets: Vec<&str> = plan.secrets().collect();
     if !secrets.is_empty() {
-        stderrln!("note: secrets are not shown: before the line is run, export {}", tame(&secrets.join(" ")));
+        stderrln!("note: secrets are not shown: export {} before you run the command", tame(&secrets.join(" ")));
     }
     print(format_args!("{}\n", tame(&inputs::script(manifest, plan, &request.folder)?)))?;
     Ok(ExitStatus::Done)
@@ -141,11 +140,11 @@ pub(super) fn refused(
         print(json_line(&JobPlanOutcome { problems, ..JobPlanOutcome::default() })?)?;
         return Ok(ExitStatus::Usage);
     }
-    stderrln!("{}: the job cannot be run so:", program_name::name());
+    stderrln!("{}: the job cannot be run:", program_name::name());
     for problem in problems {
         stderrln!("  {}", tame(&problem.to_string()));
     }
-    stderrln!("It is run as: silo {verb} {}{}", tame(&options.image), expected(manifest));
+    stderrln!("Usage for this job: silo {verb} {}{}", tame(&options.image), expected(manifest));
     Ok(ExitStatus::Usage)
 }
 

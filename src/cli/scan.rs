@@ -27,22 +27,22 @@ const BAR: usize = 12;
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// The registry's name or id; all of them, if not given
+    /// The registry's name or id [default: all registries]
     registry: Option<String>,
-    /// Wait for the end, showing progress; a scan that fails, or is held because very much has vanished, makes the
-    /// exit code 1. Ctrl-C ends the waiting, not the scan
+    /// Wait until the scan ends and show progress; the exit code is 1 if the scan fails, or is held because many tags
+    /// have vanished. Ctrl-C stops the waiting, not the scan
     #[arg(long)]
     wait: bool,
-    /// Wait for the end of the scan that waits or runs, and start none; one that has ended shows how
+    /// Follow the queued or running scan without starting one; if there is none, show the last result
     #[arg(long, conflicts_with_all = ["wait", "confirm", "cancel"])]
     follow: bool,
-    /// Agree that what the registry's last scan missed is gone, when that was so much that it was held
+    /// Confirm a held scan: remove the vanished tags from the catalogue
     #[arg(long, requires = "registry")]
     confirm: bool,
-    /// Cancel the registry's scan that waits or runs. What it has stored by then stays, and nothing is removed
+    /// Cancel the registry's queued or running scan; results stored so far stay, and nothing is removed
     #[arg(long, requires = "registry", conflicts_with_all = ["confirm", "wait"])]
     cancel: bool,
-    /// As JSON, as the server answers: a list of scans
+    /// The server's reply as JSON: a list of scans
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -86,8 +86,8 @@ pub(super) async fn run(options: Options) -> anyhow::Result<()> {
     if let Some(name) = held.first() {
         let names = held.join(", ");
         bail!(
-            "so much has vanished from {names} that nothing was removed; if it is gone for good, an admin confirms that with: \
-             silo scan {name} --confirm"
+            "too many tags have vanished from {names}, so nothing was removed; if they are gone for good, an admin \
+             can confirm with: silo scan {name} --confirm"
         );
     }
     let is_bad = |state: &ScanState| match state {
@@ -149,7 +149,7 @@ async fn wait(client: &Client, scans: Vec<ReadScan>) -> anyhow::Result<Vec<ReadS
         ended = try_join_all(watched) => ended,
         _ = interrupt.recv() => {
             let again = names.first().filter(|_| names.len() == 1).map_or(String::new(), |name| format!(" {name}"));
-            bail!("the server goes on scanning {}; follow it again with: silo scan{again} --follow", names.join(", "))
+            bail!("the server continues to scan {}; follow the scan with: silo scan{again} --follow", names.join(", "))
         }
     }
 }

@@ -27,28 +27,28 @@ pub(super) const COLUMNS: [Column; 5] =
 
 #[derive(Args)]
 pub(super) struct Options {
-    /// What to look for, such as 'sea ice tag:radar -optical'; the last word may be a beginning
+    /// Search query, such as 'sea ice tag:radar -optical'; the last word may be incomplete
     #[arg(required_unless_present_any = ["registry", "org", "facet"])]
     words: Vec<String>,
-    /// What to list
+    /// Kind of results
     #[arg(long, value_enum, default_value_t = SearchKindArgument::Job)]
     kind: SearchKindArgument,
-    /// The order of the results
+    /// Order of the results
     #[arg(long, value_enum, default_value_t = SearchSortArgument::Relevance)]
     sort: SearchSortArgument,
-    /// Only what has a value of a facet, such as tag=radar or output=image/tiff; repeat it to narrow down
+    /// Only results with this facet value, such as tag=radar or output=image/tiff; repeatable
     #[arg(long, value_name = "FACET=VALUE", value_parser = facet)]
     facet: Vec<(String, String)>,
-    /// How many results, from 1 to 100
+    /// Number of results, from 1 to 100
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// Count what values of facets the results have
+    /// Count the results per facet value
     #[arg(long)]
     facets: bool,
-    /// Say why each result matches, where its name and title don't; on a terminal this is always said
+    /// Show why a result matches if its name and title do not; always shown on a terminal
     #[arg(long)]
     why: bool,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

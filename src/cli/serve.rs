@@ -22,7 +22,7 @@ pub(super) struct Options {
     /// The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// Also add and scan a registry of example images that the program carries with it
+    /// Also add and scan the built-in registry of example images
     #[arg(long)]
     demo: bool,
 }
@@ -66,10 +66,10 @@ pub(super) async fn run(flags: ConfigFlags, options: Options) -> anyhow::Result<
     upkeep.abort();
     // Together with the requests, shutdown takes at most twice `grace`.
     if tokio::time::timeout(grace * 3 / 4, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-        tracing::warn!("some background work did not end in time; it is taken up at the next start");
+        tracing::warn!("some background work did not end in time; it resumes at the next start");
     }
     if tokio::time::timeout(grace / 4, app.close()).await.is_err() {
-        tracing::warn!("the database did not take leave in time");
+        tracing::warn!("the database did not close in time");
     }
     tracing::info!("stopped");
     Ok(())
@@ -87,7 +87,7 @@ fn stop_on_signal(stop: CancellationToken) -> std::io::Result<impl Future<Output
             }
         };
         next().await;
-        tracing::info!("stopping: running requests may finish");
+        tracing::info!("stopping: waiting for running requests");
         stop.cancel();
         next().await;
         std::process::exit(1);

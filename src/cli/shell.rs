@@ -38,20 +38,19 @@ use crate::seed::model::SeedManifest;
 const SHELL: &str = "/bin/sh";
 
 #[derive(Args)]
-#[command(
-    after_help = "What the job needs and is not given is left out, with a note; there is no time limit. The container is \
-                        removed when the shell ends. Without a terminal, commands are read from standard input:\n  \
-                        echo 'ls -l $SCENE; env | sort' | silo shell my-job -i SCENE=scene.tif\n\n\
-                        Exit codes: 0 the shell ended, and without a terminal ended well; 1 it could not be opened; 2 wrong \
-                        usage; 3 without a terminal: its last command failed; 130 it was stopped by a signal."
-)]
+#[command(after_help = "Missing inputs, settings and mounts are left out, with a note. There is no time limit. The \
+                  container is removed when the shell ends. Without a terminal, commands are read from standard \
+                  input:\n  \
+                  echo 'ls -l $SCENE; env | sort' | silo shell my-job -i SCENE=scene.tif\n\n\
+                  Exit codes: 0 the shell ended (without a terminal: with exit code 0); 1 it could not be started; 2 \
+                  wrong usage; 3 without a terminal: its last command failed; 130 stopped by a signal.")]
 pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
-    /// The folder behind OUTPUT_DIR
+    /// Folder for OUTPUT_DIR
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// What to run in place of /bin/sh
+    /// Program to run instead of /bin/sh
     #[arg(last = true, value_name = "PROGRAM")]
     program: Vec<String>,
 }
@@ -59,7 +58,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     // Options of `silo run` that do not apply to shells.
     if options.job.json && !options.job.dry_run {
-        return usage(&anyhow!("--json goes with --dry-run: what a shell prints is its own"));
+        return usage(&anyhow!("--json needs --dry-run: a shell prints no JSON"));
     }
     if options.job.timeout.is_some() {
         return usage(&anyhow!("a shell has no time limit: leave --timeout out"));
@@ -87,11 +86,11 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     }
     if !options.job.quiet {
         if !left_out.is_empty() {
-            stderrln!("note: not given, so not there: {}", tame(&left_out.join(", ")));
+            stderrln!("note: not given and left out: {}", tame(&left_out.join(", ")));
         }
         stderrln!("Outputs go to {}", shown(&output));
         if let Some(arguments) = &arguments {
-            stderrln!("The job gives its image: {}", tame(arguments));
+            stderrln!("Command of the job: {}", tame(arguments));
         }
     }
     machine.sweep().await;
@@ -100,7 +99,7 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
         let (given, _) = inputs::read(&manifest, &planned, &halt)?;
         inputs::stage(&manifest, &planned, &given, &asked.request.folder, &halt).map_err(anyhow::Error::new)
     });
-    staged.await?.context("the shell's folders cannot be made ready")?;
+    staged.await?.context("the shell's folders cannot be prepared")?;
     speak(machine, plan.container, &stop).await
 }
 
@@ -146,7 +145,7 @@ async fn speak(
     mut container: ContainerSpec,
     stop: &CancellationToken,
 ) -> anyhow::Result<ExitStatus> {
-    let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
+    let owner = ContainerOwner::new().context("cannot create a lock file")?;
     owner.mark(&mut container.labels);
     let spoken = match ContainerSession::open(&machine.engine.docker, &container).await {
         Ok(session) => pass_on(session, &container, stop).await,
@@ -154,7 +153,7 @@ async fn speak(
     };
     let spoken = spoken.map_err(|why| match why.downcast_ref() {
         Some(Error::Command { reason, .. }) => anyhow!(
-            "{} cannot be started in the image ({}); name a program that it has behind --",
+            "{} cannot be started in the image ({}); give a program of the image after --",
             tame(&container.entrypoint.unwrap_or_default().concat()),
             tame(reason)
         ),

@@ -6,18 +6,19 @@ use super::print;
 use crate::seed::spec::{PublishedSchema, json_schema};
 
 const HELP: &str = "\
-Visual Studio Code checks and completes manifests with it. Write it to a file, and name the file in settings.json:
+Visual Studio Code can check and complete manifests with the schema. Write it to a file, and name the file in \
+settings.json:
 
   silo spec > seed.schema.json
 
   \"json.schemas\": [{\"fileMatch\": [\"seed.manifest.json\"], \"url\": \"./seed.schema.json\"}]
 
-The member `$schema` in the manifest itself does not do: the standard allows no other members than its own.";
+A member `$schema` in the manifest is not allowed: the standard defines all members.";
 
 #[derive(Args)]
 #[command(after_help = HELP)]
 pub(super) struct Options {
-    /// What the schema is of
+    /// Document that the schema describes
     #[arg(value_enum, default_value_t = SchemaArgument::Manifest)]
     document: SchemaArgument,
 }

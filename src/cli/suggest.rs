@@ -74,9 +74,9 @@ fn about_stray_argument(error: &Error, words: &[String]) -> Option<String> {
     match command {
         _ if !is_stray => None,
         "run" | "shell" | "batch" => Some(format!(
-            "a job gets its files by the names of its inputs: -i NAME={stray}; `silo {command} JOB --dry-run` says which it has"
+            "give files by the name of their input: -i NAME={stray}; `silo {command} JOB --dry-run` lists the inputs"
         )),
-        _ => Some(format!("`silo {command}` takes no more than what stands below; options begin with --")),
+        _ => Some(format!("`silo {command}` takes only the arguments below; options begin with --")),
     }
 }
 

@@ -36,31 +36,32 @@ use compare::tree;
 
 #[derive(Args)]
 #[command(after_help = "A case is a folder in CASES:\n  \
-    input/NAME/…   the files of the input NAME; files in input itself are for the one input that can take them, and what the \
-    job writes is then kept in test-output beside it\n  \
-    inputs.json    {\"json\": {\"NAME\": value}, \"settings\": {\"NAME\": \"text\"}}, where there are any\n  \
-    expected/      what the job should write (or output/); --update writes it\n  \
-    compare.json   where more than equal bytes is meant: {\"expect\": {\"exitCode\": 11, \"error\": \"bad-angle\"}, \"rules\": \
-    [{\"files\": \"*.csv\", \"compare\": {\"csv\": {\"columns\": {\"mean\": {\"abs\": 0.01}}}}}]}\n\
-    Ways to compare: \"exact\", {\"text\": {\"masks\": [REGEX]}}, {\"json\": {\"tolerance\": {\"abs\": 0, \"rel\": 0}, \"ignore\": [POINTER]}}, \
-    {\"csv\": {\"columns\": {NAME: {\"abs\": 0, \"rel\": 0}}}}, {\"size\": {\"percent\": 5}}, \"exists\", \"ignore\". The first rule whose \
-    glob matches counts; without one it is exact.\n\n\
-    Exit codes: 0 all cases pass; 1 a case could not be run; 2 wrong usage, or a case that is not as it should be; 4 a case gave \
-    something else than expected; 130 it was stopped.")]
+    input/NAME/…   the files of the input NAME; files directly in input are for the job's only file input, and the \
+    job's outputs are then kept in test-output beside it\n  \
+    inputs.json    {\"json\": {\"NAME\": value}, \"settings\": {\"NAME\": \"text\"}}, if there are any\n  \
+    expected/      the expected outputs (or output/); --update writes them\n  \
+    compare.json   the expected exit code, and rules to compare other than byte by byte: {\"expect\": {\"exitCode\": \
+    11, \"error\": \"bad-angle\"}, \"rules\": [{\"files\": \"*.csv\", \"compare\": {\"csv\": {\"columns\": {\"mean\": \
+    {\"abs\": 0.01}}}}}]}\n\
+    Ways to compare: \"exact\", {\"text\": {\"masks\": [REGEX]}}, {\"json\": {\"tolerance\": {\"abs\": 0, \"rel\": \
+    0}, \"ignore\": [POINTER]}}, {\"csv\": {\"columns\": {NAME: {\"abs\": 0, \"rel\": 0}}}}, {\"size\": {\"percent\": \
+    5}}, \"exists\", \"ignore\". The first rule whose glob matches applies; without a match the comparison is \
+    exact.\n\n\
+    Exit codes: 0 all cases pass; 1 a case could not be run; 2 wrong usage, or an invalid case; 4 a case gave other \
+    results than expected; 130 stopped.")]
 pub(super) struct Options {
     #[command(flatten)]
     job: job::Options,
-    /// The folder of the cases, or a case [default: cases, or else data, in the job's folder if that
-    /// is given]
+    /// Folder of the cases, or one case [default: cases, or else data, in the job's or the current folder]
     #[arg(value_name = "CASES")]
     cases: Option<PathBuf>,
-    /// Keep what the cases write, in a folder that is not there yet; else it is thrown away
+    /// New folder for the outputs of the cases [default: outputs are deleted]
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// Write what the job gives as what is expected from now on
+    /// Save the actual outputs as the expected outputs
     #[arg(long)]
     update: bool,
-    /// A report for CI systems, in JUnit's XML
+    /// File for a report in JUnit XML, for CI systems
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
 }
@@ -76,13 +77,13 @@ pub(super) async fn run(options: &Options) -> anyhow::Result<ExitStatus> {
         Break(exit) => return Ok(exit),
     };
     // The folder is removed on drop.
-    let scratch = tempfile::tempdir().context("a folder for outputs cannot be made")?;
+    let scratch = tempfile::tempdir().context("a folder for outputs cannot be created")?;
     let root = options.output.clone().unwrap_or_else(|| scratch.path().join("runs"));
     if options.job.dry_run {
         return dry_run(options, &subject, &cases, &absolute(root)?);
     }
     if let Err(why) = fs::create_dir(&root) {
-        return usage(&anyhow!("{}: {why}; name a folder that is not there yet", shown(&root)));
+        return usage(&anyhow!("{}: {why}; give a folder that does not exist yet", shown(&root)));
     }
     let root = root.canonicalize()?;
     if let Some(machine) = &subject.machine {
@@ -128,7 +129,7 @@ fn folder_of_cases(options: &Options) -> anyhow::Result<PathBuf> {
     }
     let help = match nearest_path(&of_job).or_else(|| nearest_path(named)) {
         Some(near) => format!("did you mean {}?", shown(&near)),
-        None => "the second word names a case, or the folder of them; see: silo test --help".to_owned(),
+        None => "the second argument is a case or a folder of cases; see: silo test --help".to_owned(),
     };
     bail!("there is no folder {}, and no case of that name in {}; {help}", shown(named), shown(&cases))
 }
@@ -239,7 +240,7 @@ async fn run_one(
     plan: RunPlan,
     stop: &StopSignals,
 ) -> anyhow::Result<RunRecord> {
-    let owner = ContainerOwner::new().context("a file for a lock cannot be made")?;
+    let owner = ContainerOwner::new().context("cannot create a lock file")?;
     let show = if options.job.quiet { JobOutputMode::Nothing } else { JobOutputMode::Progress };
     let (tell, watching) = watch(&format!("case {}", case.name), show);
     let planned = LocalRun { id: owner.id(), owner: &owner, manifest, request, plan };
@@ -254,7 +255,7 @@ fn judge(options: &Options, case: &TestCase, record: &RunRecord, output: &Path) 
     let exit_code = record.attempts.last().and_then(|attempt| attempt.exit_code);
     let error = record.error.as_ref();
     if record.status == Status::Dismissed {
-        return Ok(CaseResult::new(case, CaseOutcome::NotRun, vec!["it was stopped".to_owned()]));
+        return Ok(CaseResult::new(case, CaseOutcome::NotRun, vec!["stopped".to_owned()]));
     }
     let name = error.map(|error| error.name.as_str());
     let unexpected = case.expect.differs(exit_code, name);
@@ -271,7 +272,7 @@ fn judge(options: &Options, case: &TestCase, record: &RunRecord, output: &Path) 
     }
     if !expected.is_dir() {
         // A case of a run that fails needs no expected outputs.
-        let told = format!("{} is not there: write it, or let --update do it", shown(&expected));
+        let told = format!("{} does not exist: write it, or create it with --update", shown(&expected));
         return Ok(if name.is_some() {
             CaseResult::new(case, CaseOutcome::Passed, Vec::new())
         } else {

@@ -17,19 +17,18 @@ use crate::seed::upgrade::{UpgradeChange, UpgradedManifest, upgrade};
 use crate::seed::validate::{MAX_BYTES, ValidationReport, ValidationRules, judge};
 
 #[derive(Args)]
-#[command(
-    after_help = "The new manifest goes to standard output; what was changed, and what is still wrong, to standard error.\n\n\
-    Exit codes: 0 upgraded, or nothing to do; 1 it cannot be upgraded, or the result is not valid; \
-    2 wrong usage, or a path that cannot be read."
-)]
+#[command(after_help = "The new manifest goes to standard output; the changes and remaining problems go to standard \
+                  error.\n\n\
+                  Exit codes: 0 upgraded, or nothing to do; 1 it cannot be upgraded, or the result is invalid; 2 \
+                  wrong usage, or a path that cannot be read.")]
 pub(super) struct Options {
     /// A manifest, a folder with a seed.manifest.json, or - for standard input
     #[arg(value_name = "DIR|FILE|-", default_value = ".")]
     path: PathBuf,
-    /// Write the file itself; the old one is kept with .bak behind its name
+    /// Change the file in place; the old file is kept with the suffix .bak
     #[arg(long)]
     in_place: bool,
-    /// As JSON: the old version, the new manifest, the changes, and the report on it
+    /// As JSON: the old version, the new manifest, the changes and the validation report
     #[arg(long)]
     json: bool,
 }
@@ -46,7 +45,7 @@ struct UpgradeOutcome<'a> {
 pub(super) fn run(options: &Options) -> anyhow::Result<ExitStatus> {
     let file = match manifest_file::read(&options.path) {
         Ok(file) if options.in_place && file.path.is_none() => {
-            complain(&anyhow!("standard input cannot be written in place; leave --in-place out"));
+            complain(&anyhow!("--in-place does not work with standard input; leave it out"));
             return Ok(ExitStatus::Usage);
         }
         Ok(file) => file,
@@ -95,7 +94,7 @@ fn write_back(path: &Path, old: &[u8], upgraded: &UpgradedManifest) -> anyhow::R
     let kept = PathBuf::from(kept);
     match manifest_file::create(&kept, old, Some(permissions.clone())) {
         Err(why) if why.kind() == ErrorKind::AlreadyExists => {
-            bail!("{} is there already, and would keep the old manifest; move it away", shown(&kept))
+            bail!("{} already exists, but is needed for the old manifest; move it away", shown(&kept))
         }
         outcome => outcome.with_context(|| format!("{} cannot be written", shown(&kept)))?,
     }
@@ -107,7 +106,7 @@ fn for_people(file: &ManifestFile, upgraded: &UpgradedManifest, report: &Validat
     let name = &file.name;
     let mut said = String::new();
     if upgraded.changes.is_empty() {
-        said += &format!("{name} is at {} already; nothing to do.\n", render::tame(&upgraded.from));
+        said += &format!("{name} already has version {}; nothing to do.\n", render::tame(&upgraded.from));
     } else {
         said += &format!("{name}: upgraded from {} to 1.0.0\n", render::tame(&upgraded.from));
         for change in &upgraded.changes {
@@ -116,7 +115,7 @@ fn for_people(file: &ManifestFile, upgraded: &UpgradedManifest, report: &Validat
         }
         let invented = upgraded.changes.iter().filter(|change| change.invented).count();
         if invented > 0 {
-            said += &format!("Look at what is marked with ! ({invented}): it had to be made up or given up.\n");
+            said += &format!("Check the changes marked with ! ({invented}): they invent or drop values.\n");
         }
     }
     if !report.problems.is_empty() {

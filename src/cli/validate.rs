@@ -24,16 +24,16 @@ pub(super) struct Options {
     /// Manifests, folders with a seed.manifest.json, or - for standard input
     #[arg(value_name = "DIR|FILE|-", default_value = ".")]
     paths: Vec<PathBuf>,
-    /// Whose rules to judge by
+    /// Rules to check against
     #[arg(long, value_enum, default_value_t)]
     profile: ValidationProfile,
-    /// Take warnings for errors
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
-    /// As JSON: the report, as a server gives it; an array of reports, each with its `file`, for several paths
+    /// As JSON: a report, as the server returns it; for several paths an array of reports, each with its `file`
     #[arg(long)]
     json: bool,
-    /// Explain the code of a problem, such as bad-name, and judge nothing
+    /// Explain a problem code, such as bad-name, without checking a manifest
     #[arg(long, value_name = "CODE", conflicts_with_all = ["paths", "strict", "json"])]
     explain: Option<String>,
 }
@@ -94,7 +94,7 @@ pub(super) fn run(options: &Options) -> anyhow::Result<ExitStatus> {
 fn explain(code: &str) -> anyhow::Result<ExitStatus> {
     let Some(text) = explanation(code) else {
         let known: Vec<&str> = ProblemCode::ALL.iter().map(|code| code.as_str()).collect();
-        complain(&anyhow!("there is no problem '{}'; there are: {}", render::tame(code), known.join(", ")));
+        complain(&anyhow!("there is no problem code '{}'; known codes: {}", render::tame(code), known.join(", ")));
         return Ok(ExitStatus::Usage);
     };
     print(format_args!("{code}\n\n{text}\n"))?;

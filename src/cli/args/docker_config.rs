@@ -82,7 +82,7 @@ impl DockerConfig {
         let unusable = || format!("Docker's configuration {} cannot be used", shown(path));
         // A parser's message may quote its input, and so a password.
         serde_json::from_str(&text.with_context(unusable)?)
-            .map_err(|why| anyhow!("it is no such JSON (line {}, column {})", why.line(), why.column()))
+            .map_err(|why| anyhow!("it is not valid JSON for this file (line {}, column {})", why.line(), why.column()))
             .with_context(unusable)
     }
 
@@ -121,7 +121,7 @@ impl DockerConfigAuth {
             let pair = given(&self.username).zip(self.password.clone());
             return Ok(pair.map(|(username, password)| RegistryCredentials { username, password }));
         };
-        let unreadable = "it is no base64 of a name and a password; log in again with docker login";
+        let unreadable = "it is not a base64-encoded user name and password; log in again with: docker login";
         let pair = LENIENT.decode(auth.trim()).ok().and_then(|pair| String::from_utf8(pair).ok());
         let pair = pair.context(unreadable)?;
         let (username, password) = pair.split_once(':').context(unreadable)?;
@@ -153,7 +153,7 @@ fn host_of(key: &str) -> &str {
 fn ask(helper: &str, key: &str) -> anyhow::Result<Option<RegistryCredentials>> {
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if helper.is_empty() || !helper.chars().all(is_name) {
-        bail!("Docker's configuration names a credential helper '{}', which cannot be one", tame(helper));
+        bail!("Docker's configuration names the credential helper '{}', which is not a valid name", tame(helper));
     }
     let program = format!("docker-credential-{helper}");
     let unusable = || format!("the credential helper {program} of Docker's configuration cannot be used");
@@ -175,8 +175,9 @@ fn ask(helper: &str, key: &str) -> anyhow::Result<Option<RegistryCredentials>> {
         return Err(anyhow!("it says: {said}")).with_context(unusable);
     }
     // The reply holds a password, so it is not quoted.
-    let answer: CredentialHelperReply =
-        serde_json::from_slice(&output.stdout).map_err(|_| anyhow!("its answer is none")).with_context(unusable)?;
+    let answer: CredentialHelperReply = serde_json::from_slice(&output.stdout)
+        .map_err(|_| anyhow!("its output is not valid"))
+        .with_context(unusable)?;
     // Some helpers reply with an empty secret for an unknown host.
     let CredentialHelperReply { username, secret } = answer;
     Ok((!secret.is_empty()).then(|| RegistryCredentials { username, password: secret.into() }))

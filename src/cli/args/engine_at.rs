@@ -13,10 +13,10 @@ use crate::engine::runtime::Result;
 // Avoids a clash of clap's group names: other commands have a struct of this name.
 #[group(skip)]
 pub(in crate::cli) struct EngineAt {
-    /// Address of the container engine; without one that of Docker's context, or the usual sockets of Docker and Podman
+    /// Address of the container engine [default: Docker's current context, then the usual sockets of Docker and Podman]
     #[arg(long = "engine", value_name = "ADDRESS", env = "DOCKER_HOST")]
     address: Option<String>,
-    /// The context of Docker that names the engine [default: the current one]
+    /// Docker context of the engine [default: the current one]
     #[arg(long = "engine-context", value_name = "NAME", env = "DOCKER_CONTEXT", hide = true)]
     context: Option<String>,
     /// Podman's variable, used if neither of the above is set.

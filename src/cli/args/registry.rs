@@ -23,12 +23,12 @@ const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
 #[derive(Args, Clone, Default)]
 pub(in crate::cli) struct RegistryOptions {
-    /// The registry: host[:port], with http:// before it for one without TLS [default: Docker Hub]
+    /// The registry: host[:port], or http://host[:port] without TLS [default: Docker Hub]
     #[allow(rustdoc::broken_intra_doc_links, reason = "the comment is help text")]
     #[arg(short, long, value_name = "REGISTRY", help_heading = "Registry")]
     registry: Option<String>,
-    /// The organisation: a namespace of Docker Hub, GitLab's GROUP/PROJECT, a project of Harbor; none where images lie at
-    /// the root
+    /// The organisation: Docker Hub namespace, GitLab GROUP/PROJECT, Harbor project; leave it out if repositories have
+    /// none
     #[arg(short = 'O', long, value_name = "ORG", help_heading = "Registry")]
     org: Option<String>,
     #[command(flatten)]
@@ -38,21 +38,21 @@ pub(in crate::cli) struct RegistryOptions {
 /// Credentials for a registry.
 #[derive(Args, Clone, Default)]
 pub(in crate::cli) struct RegistryAccount {
-    /// The user; without one, what `docker login` has left in Docker's configuration
+    /// User name [default: the login that `docker login` stored]
     #[arg(short, long, alias = "user", value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
     username: Option<String>,
-    /// Read the user's password, or an access token, from standard input [env: SILO_REGISTRY_PASSWORD=]
+    /// Read the password or access token from standard input [env: SILO_REGISTRY_PASSWORD=]
     #[arg(long, requires = "username", conflicts_with = "password", help_heading = "Registry")]
     password_stdin: bool,
-    /// The password: everybody on this machine can read it here
+    /// The password: every user of this machine can read it here
     #[arg(short, long, value_name = "PASSWORD", requires = "username", hide = true)]
     password: Option<SecretString>,
     #[arg(long, env = "SILO_REGISTRY_PASSWORD", hide = true, hide_env_values = true)]
     password_variable: Option<SecretString>,
-    /// Docker's configuration folder, with logins [default: ~/.docker]
+    /// Docker's configuration folder, which holds the logins [default: ~/.docker]
     #[arg(long, value_name = "FOLDER", env = "DOCKER_CONFIG", help_heading = "Registry")]
     docker_config: Option<PathBuf>,
-    /// Podman's logins, where it is told to keep them
+    /// Podman's login file
     #[arg(long, env = "REGISTRY_AUTH_FILE", hide = true)]
     auth_file: Option<PathBuf>,
     #[arg(long, env = "XDG_RUNTIME_DIR", hide = true)]
@@ -66,12 +66,13 @@ pub(in crate::cli) struct RegistryAccount {
 #[derive(Args, Clone, Default)]
 #[group(skip)]
 pub(in crate::cli) struct PullAccount {
-    /// As whom the image is pulled, with the password in SILO_REGISTRY_PASSWORD; without one, what `docker login` has left
+    /// User name for pulling the image; the password is in SILO_REGISTRY_PASSWORD [default: the login that `docker
+    /// login` stored]
     #[arg(long, value_name = "USER", env = "SILO_REGISTRY_USER", help_heading = "Registry")]
     registry_user: Option<String>,
     #[arg(long, env = "SILO_REGISTRY_PASSWORD", hide = true, hide_env_values = true)]
     registry_password: Option<SecretString>,
-    /// Docker's configuration folder, with logins [default: ~/.docker]
+    /// Docker's configuration folder, which holds the logins [default: ~/.docker]
     #[arg(long, value_name = "FOLDER", env = "DOCKER_CONFIG", help_heading = "Registry")]
     docker_config: Option<PathBuf>,
     #[arg(long, env = "REGISTRY_AUTH_FILE", hide = true)]
@@ -115,7 +116,7 @@ impl RegistryOptions {
         let place = RegistryAddress::new(registry, org);
         if place.is_docker_hub() && place.org.is_empty() {
             let Some(user) = self.account.username.as_deref() else {
-                bail!("on Docker Hub images lie in a namespace: name yours with -O (or another registry with -r)");
+                bail!("Docker Hub needs a namespace: give yours with -O (or another registry with -r)");
             };
             return Ok(RegistryAddress::new(registry, user));
         }
@@ -179,7 +180,7 @@ impl RegistryAccount {
     fn password(&self, user: &str, host: &str) -> anyhow::Result<SecretString> {
         if let Some(password) = &self.password {
             stderrln!(
-                "warning: everybody on this machine can read a password that is given with -p; use --password-stdin, \
+                "warning: every user of this machine can read a password given with -p; use --password-stdin, \
                  SILO_REGISTRY_PASSWORD or docker login"
             );
             return Ok(password.clone());
@@ -189,7 +190,7 @@ impl RegistryAccount {
             stdin().lock().take(LONGEST_PASSWORD).read_to_string(&mut text).context("the password cannot be read")?;
             let text = text.trim_end_matches(['\r', '\n']);
             if text.is_empty() {
-                bail!("there is no password on standard input");
+                bail!("standard input holds no password");
             }
             return Ok(text.to_owned().into());
         }

@@ -30,57 +30,57 @@ use crate::seed::validate::{ValidationReport, ValidationRules, judge};
 // Avoids a clash of clap's group names: other commands have a struct of this name.
 #[group(skip)]
 pub(in crate::cli) struct Options {
-    /// An image that the engine has or can pull; or a folder with a seed.manifest.json, or a manifest, for the image of
-    /// the name that the standard gives it
+    /// An image that the engine has or can pull; or a manifest, or a folder with a seed.manifest.json, which names the
+    /// image
     #[arg(value_name = "IMAGE|DIR", default_value = ".")]
     pub image: String,
-    /// A file for an input; a folder or several files for one with `multiple`
+    /// File for an input; a folder or several files if the input has `multiple`
     #[arg(short, long, value_name = "KEY=FILE", value_parser = assignment)]
     pub input: Vec<(String, String)>,
-    /// A value for a JSON input, or a file with it
+    /// Value for a JSON input, or a file that holds it
     #[arg(short, long = "json-input", value_name = "KEY=JSON", value_parser = assignment)]
     pub json_input: Vec<(String, String)>,
-    /// A value for a setting
+    /// Value for a setting
     #[arg(short = 'e', long, value_name = "SETTING=VALUE", value_parser = assignment, hide_possible_values = true)]
     pub setting: Vec<(String, String)>,
-    /// A folder for a mount
+    /// Folder for a mount
     #[arg(short, long, value_name = "MOUNT=PATH", value_parser = assignment)]
     pub mount: Vec<(String, String)>,
-    /// Stop the job after so many seconds, where the manifest allows more
+    /// Time limit in seconds, if lower than the manifest's
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
-    /// How long the job has to end when it is stopped, before it is killed
+    /// Seconds between the request to stop the job and its kill
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub grace: u64,
-    /// Bring the image up to date first
+    /// Pull the image first, even if the engine has it
     #[arg(long)]
     pub pull: bool,
-    /// Do not show what the job prints, nor progress
+    /// Show neither the job's output nor progress
     #[arg(short, long)]
     pub quiet: bool,
     #[command(flatten)]
     pub engine: EngineAt,
     #[command(flatten)]
     pub account: PullAccount,
-    /// Where the job finds its files in the container
+    /// Paths of the job's files in the container
     #[arg(long, value_enum, default_value_t)]
     pub layout: ContainerLayout,
-    /// What the job can reach
+    /// Network of the job's container
     #[arg(long, value_enum, default_value_t)]
     pub network: NetworkMode,
-    /// As whom the job runs: uid, uid:gid or names
+    /// User of the job's process: uid, uid:gid or names
     #[arg(long)]
     pub user: Option<String>,
-    /// Platform of the image, as in linux/arm64
+    /// Platform of the image, such as linux/arm64
     #[arg(long)]
     pub platform: Option<String>,
-    /// GPUs of this machine that jobs may have [default: what the engine says]
+    /// Number of GPUs that jobs may use [default: as the engine reports]
     #[arg(long, value_name = "COUNT")]
     pub gpus: Option<u32>,
-    /// A resource that this machine offers besides those of the standard
+    /// Custom resource that this machine offers
     #[arg(long, value_name = "NAME")]
     pub offers: Vec<String>,
-    /// Say what would be run, as a command for a shell, and do not run it
+    /// Print the shell command of the run and do not run it
     #[arg(long)]
     pub dry_run: bool,
     /// As JSON
@@ -96,7 +96,7 @@ impl ValueEnum for ContainerLayout {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         let (name, help) = match self {
             Self::Silo => ("silo", "below /seed"),
-            Self::Scale => ("scale", "where Scale puts them, with its variables"),
+            Self::Scale => ("scale", "the paths and variables of Scale"),
         };
         Some(clap::builder::PossibleValue::new(name).help(help))
     }
@@ -109,8 +109,8 @@ impl ValueEnum for NetworkMode {
 
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         let (name, help) = match self {
-            Self::Bridge => ("bridge", "what the engine gives by default"),
-            Self::Host => ("host", "what this machine reaches"),
+            Self::Bridge => ("bridge", "the engine's default network"),
+            Self::Host => ("host", "this machine's network"),
             Self::None => ("none", "nothing"),
         };
         Some(clap::builder::PossibleValue::new(name).help(help))
@@ -198,7 +198,7 @@ impl JobRequest {
         let (Unusable::File(subject) | Unusable::Json(subject) | Unusable::Mount(subject)) = &what;
         let help = match nearest_path(path) {
             Some(near) => format!("Did you mean {}?", manifest_file::shown(&near)),
-            None => "Look at the path.".to_owned(),
+            None => "Check the path.".to_owned(),
         };
         let (code, subject, message) = (PlanCode::BadValue, subject.to_owned(), format!("{why}."));
         self.problems.push(PlanProblem { code, subject, message, help });

@@ -28,8 +28,8 @@ use FlagReplacement::{Argument, Flag, Nothing, Standard, Unused, Value};
 type SeedCliFlags = &'static [(&'static [&'static str], FlagReplacement)];
 
 const NO_SCHEMA: FlagReplacement = Unused(
-    "manifests and metadata are judged by the rules of the standard that are built in; to hold them against a schema of your own as \
-     well, use a validator of JSON Schema beside it",
+    "manifests and metadata are checked against the built-in rules of the standard; to check them against your own \
+     schema too, use a JSON Schema validator",
 );
 
 // Flags that several commands share.
@@ -224,7 +224,7 @@ fn rewrite_flags(
             }
             Unused(why) => {
                 let value = needed()?;
-                to.notes.push(format!("-{name} is not used, and so not {}: {why}", value.to_string_lossy()));
+                to.notes.push(format!("-{name} {} is ignored: {why}", value.to_string_lossy()));
             }
             // Today `-v` means verbose; a version of the standard starts with a digit.
             Standard if name == "v" && value.is_none() && !next_is_version => {
@@ -234,9 +234,7 @@ fn rewrite_flags(
                 let version = needed()?;
                 if version != VERSION {
                     let version = version.to_string_lossy();
-                    return Err(format!(
-                        "there are rules for version {VERSION} of the standard only, not for {version}"
-                    ));
+                    return Err(format!("only version {VERSION} of the standard is supported, not {version}"));
                 }
             }
         }
@@ -266,7 +264,7 @@ fn is_on(verb: &str, name: &str, value: Option<&OsStr>) -> Result<bool, String> 
     match value.map(OsStr::to_string_lossy).as_deref() {
         None | Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),
         Some("0" | "f" | "F" | "false" | "FALSE" | "False") => Ok(false),
-        Some(other) => Err(format!("the flag -{name} of {verb} takes no value, and so not {other}")),
+        Some(other) => Err(format!("the flag -{name} of {verb} takes no value, but got {other}")),
     }
 }
 
@@ -275,7 +273,7 @@ fn unknown_flag(verb: &str, flags: &[SeedCliFlags], name: &str) -> String {
         flags.iter().copied().flatten().flat_map(|(names, _)| names.iter().copied()).filter(|known| known.len() > 1);
     let advice = match nearest(name, names).first() {
         Some(known) => format!("did you mean -{known}?"),
-        None => format!("`silo help {verb}` lists what there is, and a value stands apart from a flag of one letter"),
+        None => format!("`silo help {verb}` lists the flags; put a space between a one-letter flag and its value"),
     };
     format!("{verb} has no flag -{name}: {advice}")
 }
@@ -372,10 +370,7 @@ mod tests {
             }
         }
         let notes = rewrite(["seed", "run", "-s", "x.json"].map(OsString::from)).unwrap();
-        assert!(
-            notes.notes[0].contains("-s is not used, and so not x.json") && notes.arguments.len() == 2,
-            "{notes:?}"
-        );
+        assert!(notes.notes[0].contains("-s x.json is ignored") && notes.arguments.len() == 2, "{notes:?}");
     }
 
     /// Every target in the tables is a flag of the command.

@@ -18,7 +18,7 @@ use crate::config::{ConfigFlags, ServiceSettings};
 pub(in crate::cli) struct ServerOptions {
     #[command(flatten)]
     address: ServerAddress,
-    /// Certificates of authorities (PEM) to trust for the server, beside the system's or those that SSL_CERT_FILE names
+    /// CA certificates (PEM) to trust for the server, in addition to the system's or those of SSL_CERT_FILE
     #[arg(long, visible_alias = "server-ca", env = "SILO_CA", value_name = "FILE", help_heading = "Server")]
     ca: Option<PathBuf>,
 }
@@ -28,7 +28,7 @@ pub(in crate::cli) struct ServerOptions {
 pub(in crate::cli) struct RegistryServer {
     #[command(flatten)]
     address: ServerAddress,
-    /// Certificates of authorities (PEM) to trust for the server, beside the system's or those that SSL_CERT_FILE names
+    /// CA certificates (PEM) to trust for the server, in addition to the system's or those of SSL_CERT_FILE
     #[arg(long, env = "SILO_CA", value_name = "FILE", help_heading = "Server")]
     server_ca: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ struct ServerAddress {
         help_heading = "Server"
     )]
     server: String,
-    /// A token [default: what `silo login` has kept for this server]
+    /// Access token [default: the token that `silo login` stored for this server]
     #[arg(long, env = "SILO_TOKEN", hide_env_values = true, help_heading = "Server")]
     token: Option<String>,
 }
@@ -84,7 +84,7 @@ impl ServerAddress {
 
 #[derive(Args)]
 pub(in crate::cli) struct HealthOptions {
-    /// The server's address [default: the one that the configuration listens on]
+    /// The server's address [default: the configured listen address]
     #[arg(long, env = "SILO_URL", value_name = "ADDRESS")]
     server: Option<String>,
 }

@@ -113,15 +113,15 @@ impl EngineWithImage {
         let swept = match sweep(&self.engine.docker).await {
             Ok(swept) => swept,
             Err(why) => {
-                _ = complain(&anyhow::Error::new(why).context("leftovers cannot be looked for"));
+                _ = complain(&anyhow::Error::new(why).context("cannot look for leftover containers"));
                 return;
             }
         };
         if swept.removed > 0 {
-            stderrln!("Removed what a killed silo had left behind; containers: {}", swept.removed);
+            stderrln!("Removed leftovers of a killed silo process; containers: {}", swept.removed);
         }
         for (container, why) in swept.failed {
-            let context = format!("the container {container} of a killed silo cannot be removed");
+            let context = format!("the container {container} of a killed silo process cannot be removed");
             _ = complain(&anyhow::Error::new(why).context(context));
         }
     }
@@ -211,7 +211,7 @@ fn names_an_image(name: &str) -> bool {
 fn neither(name: &str) -> anyhow::Error {
     let help = match nearest_path(Path::new(name)) {
         Some(near) => format!("did you mean {}?", shown(&near)),
-        None => "an image of a registry is named with its tag, as in my-job-1.0.0-seed:1.0.0".to_owned(),
+        None => "an image in a registry needs a tag, as in my-job-1.0.0-seed:1.0.0".to_owned(),
     };
     anyhow!("there is no folder {name}, and the engine has no image of that name; {help}")
 }
@@ -274,14 +274,14 @@ fn manifest_of(
         (Some(text), on_disk) => {
             if on_disk.is_some_and(|file| parsed(&file.bytes) != parsed(text.as_bytes())) {
                 stderrln!(
-                    "warning: {} was built with another manifest than the folder's; the image's counts",
+                    "warning: {} was built with another manifest than the folder's; the image's manifest is used",
                     tame(name)
                 );
             }
             valid(options.json, &ManifestFile { name: tame(name), path: None, bytes: text.into_bytes() })
         }
         (None, Some(file)) => {
-            stderrln!("warning: {} carries no label {LABEL}; the folder's manifest counts", tame(name));
+            stderrln!("warning: {} has no label {LABEL}; the folder's manifest is used", tame(name));
             valid(options.json, file)
         }
         (None, None) => bail!(

@@ -50,7 +50,8 @@ pub(super) fn refuses(root: &Path) -> Option<String> {
         Ok(mut entries) => entries.next().is_none() || root.join(FILE_NAME).is_file(),
         Err(why) => why.kind() == ErrorKind::NotFound,
     };
-    (!is_free).then(|| format!("{} holds something, and is not a batch's: give another folder with -o", shown(root)))
+    (!is_free)
+        .then(|| format!("{} is not empty and does not belong to a batch: give another folder with -o", shown(root)))
 }
 
 impl BatchJournal {
@@ -63,7 +64,11 @@ impl BatchJournal {
         let written = || format!("{} cannot be written", shown(&path));
         fs::create_dir_all(root).with_context(written)?;
         let lock = FileLock::take(&path).with_context(written)?;
-        ensure!(lock.is_some(), "another silo works in {}: wait for it, or give another folder with -o", shown(root));
+        ensure!(
+            lock.is_some(),
+            "another silo process uses {}: wait for it, or give another folder with -o",
+            shown(root)
+        );
         let lock = lock.context("it was taken")?;
         let bytes = fs::read(&path).with_context(written)?;
         let mut file = File::options().append(true).open(&path).with_context(written)?;

@@ -139,7 +139,7 @@ fn input_of_folder(manifest: &SeedManifest, all: &RunRequest) -> anyhow::Result<
     match (&*required, single().next()) {
         ([only], _) => Ok((*only).to_owned()),
         ([], Some(first)) => Ok(first.name.clone()),
-        ([], None) => bail!("the job has no input that takes one file: write the rows to a file, and give it with -b"),
+        ([], None) => bail!("the job has no input that takes one file: write the rows to a file and give it with -b"),
         (several, _) => bail!(
             "the job needs several files ({}): give all but one of them with -i, or write the rows to a file for -b",
             several.join(", ")
@@ -204,7 +204,7 @@ impl RowReader<'_> {
 
     /// The input of each column, `None` if unknown; and the problem of the header, if any.
     fn columns(&self, header: &StringRecord) -> anyhow::Result<(Columns, Option<String>)> {
-        ensure!(!header.is_empty(), "it is empty: its first line names inputs ({})", self.inputs.known);
+        ensure!(!header.is_empty(), "it is empty: its first line must name inputs ({})", self.inputs.known);
         let mut unknown = Vec::new();
         let mut columns = Vec::new();
         for name in header.iter().map(str::trim) {
@@ -224,7 +224,7 @@ impl RowReader<'_> {
         let more = unknown.len() - named.len();
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let fault = format!(
-            "its first line names inputs, and the job has none called {}{more}; it has: {}",
+            "its first line must name inputs; the job has no input {}{more}; it has: {}",
             named.join(", "),
             self.inputs.known
         );
@@ -234,7 +234,9 @@ impl RowReader<'_> {
     fn record(&self, columns: &[Option<(String, RowInputKind)>], record: &StringRecord) -> Result<RowValues, String> {
         if record.len() != columns.len() {
             let (values, names) = (record.len(), columns.len());
-            return Err(format!("it has {values} values, and the first line names {names}; quote values with commas."));
+            return Err(format!(
+                "it has {values} values, but the first line names {names} inputs; quote values that contain commas."
+            ));
         }
         let mut row = GivenRow::new(self.folder);
         let known = columns.iter().zip(record).filter_map(|(column, cell)| Some((column.as_ref()?, cell)));
@@ -257,7 +259,7 @@ impl RowReader<'_> {
             line: Some(line as u64 + 1),
             given: match serde_json::from_str(text) {
                 Ok(object) => Ok(self.object(object)),
-                Err(why) => Err(format!("it is no JSON object with inputs: {why}.")),
+                Err(why) => Err(format!("it is not a JSON object of inputs: {why}.")),
             },
         });
         rows.collect()

@@ -95,7 +95,7 @@ impl BatchWork<'_> {
         let root = &row.request.folder.root;
         set_aside(root).with_context(|| format!("{} cannot be moved", shown(root)))?;
         // Planned a second time: keeping the plans of all rows would take much memory.
-        let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can be run no more", row.number))?;
+        let plan = plan(self.manifest, &row.request).map_err(|_| anyhow!("row {} can no longer be run", row.number))?;
         let (tell, watching) = watch(row.request.image.as_str(), JobOutputMode::Nothing);
         let id = format!("{}-{}", self.owner.id(), row.number);
         let planned = LocalRun { id, owner: &self.owner, manifest: self.manifest, request: &row.request, plan };

@@ -29,7 +29,7 @@ impl WrapTarget {
         }
         match from.parse() {
             Ok(image) if !from.starts_with(['.', '/']) && from != "Dockerfile" => Ok(Self::Image(image)),
-            _ => bail!("there is no Dockerfile {}, and no image can have that name", tame(from)),
+            _ => bail!("{} is neither a Dockerfile nor a valid image name", tame(from)),
         }
     }
 
@@ -49,8 +49,8 @@ impl WrapTarget {
                 let text = fs::read_to_string(path).with_context(|| format!("{} cannot be read", shown(path)))?;
                 if !text.lines().any(|line| line.trim_start().to_ascii_uppercase().starts_with("ENTRYPOINT")) {
                     stderrln!(
-                        "note: {} has no ENTRYPOINT: if its base has none either, put the program before the folders in \
-                         interface.command",
+                        "note: {} has no ENTRYPOINT: if its base image has none either, put the program before the \
+                         folders in interface.command",
                         shown(path)
                     );
                 }

@@ -56,7 +56,8 @@ pub(in crate::cli) fn watch(name: &str, show: JobOutputMode) -> (mpsc::Sender<At
                     let minutes = most.as_secs() / 60;
                     stderrln!("{}", tame(&why.to_string()));
                     stderrln!(
-                        "The job may run on there: waiting for the engine, {minutes} minutes at most; Ctrl-C ends that"
+                        "The job may still be running: waiting up to {minutes} minutes for the engine; Ctrl-C stops \
+                         waiting"
                     );
                 }
                 AttemptEvent::Answer => {
@@ -97,9 +98,9 @@ impl JobProgress {
     fn begin(&mut self, phase: Phase) {
         self.hide();
         self.what = match phase {
-            Phase::Stage => "Making inputs ready for",
+            Phase::Stage => "Preparing the inputs of",
             Phase::Main => "Running",
-            Phase::Capture => "Reading what was left by",
+            Phase::Capture => "Reading the outputs of",
             // Pulls have their own progress bar.
             _ => return,
         };
@@ -203,7 +204,7 @@ impl StopSignals {
     pub(in crate::cli) async fn killed(&self, grace: Duration) {
         self.stop.cancelled().await;
         if !self.told.swap(true, Ordering::Relaxed) {
-            stderrln!("Stopping: the job has {} s to end; Ctrl-C again kills it", grace.as_secs());
+            stderrln!("Stopping: the job has {} s to exit; Ctrl-C again kills it", grace.as_secs());
         }
         self.kill.cancelled().await;
     }

@@ -194,7 +194,7 @@ pub(in crate::cli) fn summary(name: &str, report: &ValidationReport) -> String {
         let count = report.problems.iter().filter(|problem| problem.severity == severity).count();
         (count > 0).then(|| format!("{count} {}", if count == 1 { one } else { many }))
     });
-    let more = (report.omitted > 0).then(|| format!("{} more that are not shown", report.omitted));
+    let more = (report.omitted > 0).then(|| format!("{} more not shown", report.omitted));
     let counted: Vec<String> = counted.chain(more).collect();
     if !counted.is_empty() {
         line += if report.valid { ", " } else { ": " };
@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(summary("a", &report(vec![])), format!("a: valid as {name}"));
         assert_eq!(summary("a", &report(some(ProblemSeverity::Warning, 2))), format!("a: valid as {name}, 2 warnings"));
         let omitted = ValidationReport { omitted: 7, ..report(some(ProblemSeverity::Error, 1)) };
-        assert_eq!(summary("a", &omitted), "a: not valid: 1 error, 7 more that are not shown");
+        assert_eq!(summary("a", &omitted), "a: not valid: 1 error, 7 more not shown");
         assert_eq!(summary("a", &ValidationReport { image_name: None, ..report(vec![]) }), "a: valid");
     }
 

@@ -29,18 +29,18 @@ pub(super) fn lines(record: &RunRecord, folder: &RunPaths) -> String {
             line(&mut text, format_args!("{}: {}", tame(name), tame(&value.to_string())));
         }
         if !outputs.extra.is_empty() {
-            line(&mut text, format_args!("{} files that no output of the manifest takes", outputs.extra.len()));
+            line(&mut text, format_args!("{} files that match no output of the manifest", outputs.extra.len()));
         }
     }
     if record.attempts.last().is_some_and(|attempt| attempt.truncated) {
-        line(&mut text, format_args!("warning: the job printed more than is kept"));
+        line(&mut text, format_args!("warning: the job's output was truncated in the logs"));
     }
     match &record.error {
         Some(error) => {
             let whose = match error.category {
-                RunErrorCategory::Data => "the data's fault",
-                RunErrorCategory::Job => "the job's fault",
-                RunErrorCategory::System => "not the job's fault",
+                RunErrorCategory::Data => "cause: the input data",
+                RunErrorCategory::Job => "cause: the job",
+                RunErrorCategory::System => "cause: the system",
             };
             let code = error.exit_code.map(|code| format!(", exit code {code}")).unwrap_or_default();
             line(
@@ -50,7 +50,7 @@ pub(super) fn lines(record: &RunRecord, folder: &RunPaths) -> String {
         }
         None => line(&mut text, format_args!("{}", tame(&record.message))),
     }
-    line(&mut text, format_args!("What is known of the run, and its logs: {}", shown(&folder.root)));
+    line(&mut text, format_args!("Record and logs of the run: {}", shown(&folder.root)));
     text
 }
 

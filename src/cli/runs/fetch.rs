@@ -21,22 +21,22 @@ use crate::client::Client;
 pub(in crate::cli) struct LogOptions {
     /// The run's id
     id: String,
-    /// What it printed to standard error
+    /// The job's standard error
     #[arg(long, conflicts_with_all = ["system", "combined"])]
     stderr: bool,
-    /// What the server says of it
+    /// The server's own log of the run
     #[arg(long, conflicts_with = "combined")]
     system: bool,
-    /// Lines of both streams, as JSON with their times
+    /// Lines of both streams with their times, as JSON
     #[arg(long)]
     combined: bool,
-    /// Of this attempt, from 1 [default: the last]
+    /// Number of the attempt, from 1 [default: the last]
     #[arg(long)]
     attempt: Option<u32>,
-    /// Only so many lines, the last ones
+    /// Only the last LINES lines
     #[arg(long, value_name = "LINES")]
     tail: Option<u32>,
-    /// Go on until the run has ended
+    /// Follow the log until the run ends
     #[arg(short, long)]
     follow: bool,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub(in crate::cli) struct OutputOptions {
     /// Download them into this folder
     #[arg(short, long, value_name = "FOLDER")]
     output: Option<PathBuf>,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -91,7 +91,7 @@ async fn follow(client: &Client, path: &str, query: &[(&str, String)]) -> anyhow
                 Ok(Some(event)) => print(event.read::<LogPieceReply>()?.text)?,
                 Ok(None) => return Ok(ExitStatus::Done),
                 Err(why) => {
-                    stderrln!("silo: {}; going on where it was", tame(&why.to_string()));
+                    stderrln!("silo: {}; reconnecting at the same position", tame(&why.to_string()));
                     break;
                 }
             }
@@ -159,7 +159,7 @@ async fn fetch(client: &Client, id: &str, file: &OutputFileReply, folder: &Path)
     let found = hex::encode(hash.finalize());
     let kept = kept.and_then(|()| match &file.sha256 {
         Some(expected) if *expected != found => {
-            bail!("it was changed on its way: its SHA-256 is {found}, not {}", text(expected))
+            bail!("it was corrupted in transfer: its SHA-256 is {found}, not {}", text(expected))
         }
         _ => Ok(()),
     });
@@ -176,7 +176,7 @@ async fn fetch(client: &Client, id: &str, file: &OutputFileReply, folder: &Path)
 fn inside(relative: &str) -> anyhow::Result<&Path> {
     let path = Path::new(relative);
     let is_plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    ensure!(is_plain && !relative.is_empty(), "that would lead out of the folder");
+    ensure!(is_plain && !relative.is_empty(), "the path leads out of the folder");
     Ok(path)
 }
 

@@ -20,21 +20,21 @@ use crate::client::{Client, Error, ServerReply};
 
 #[derive(Subcommand)]
 pub(super) enum Command {
-    /// Ask a server to run a job
+    /// Submit a run to a server
     Submit(submit::Options),
     /// List runs, newest first
     List(RunListOptions),
-    /// Say what was run, how it stands, and why it failed
+    /// Show a run: what it runs, its status, and why it failed
     Show(OneOptions),
-    /// Print what a job has printed
+    /// Print a run's logs
     Logs(fetch::LogOptions),
-    /// Wait for the end of a run; the exit code tells how it ended, as `silo run` does
+    /// Wait until a run ends; the exit code is that of `silo run`
     Wait(OneOptions),
     /// Stop runs
     Cancel(SomeOptions),
-    /// Do a run again, with what is to be different
+    /// Run again, with changed inputs or settings
     Rerun(RerunOptions),
-    /// List what a run left, or download it
+    /// List or download a run's outputs
     Outputs(fetch::OutputOptions),
 }
 
@@ -42,7 +42,7 @@ pub(super) enum Command {
 pub(super) struct OneOptions {
     /// The run's id
     id: String,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub(super) struct SomeOptions {
     /// The runs' ids
     #[arg(required = true)]
     ids: Vec<String>,
-    /// As JSON, a line each
+    /// As JSON, one line per run
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -63,25 +63,25 @@ pub(super) struct SomeOptions {
 
 #[derive(Args)]
 pub(super) struct RunListOptions {
-    /// Only those that stand so
+    /// Only runs with this status
     #[arg(long, value_enum)]
     status: Vec<RunStatusArgument>,
-    /// Only of the job with this name
+    /// Only runs of the job with this name
     #[arg(long)]
     job: Option<String>,
-    /// Only those with this tag; several times: with all of them
+    /// Only runs with this tag; repeatable, then with all of the tags
     #[arg(long)]
     tag: Vec<String>,
-    /// Only of this batch
+    /// Only runs of this batch
     #[arg(long)]
     batch: Option<String>,
-    /// Only those that failed with the error of this name
+    /// Only runs that failed with the error of this name
     #[arg(long)]
     error: Option<String>,
-    /// How many, from 1 to 100
+    /// Number of runs to list, from 1 to 100
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     limit: u32,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -101,16 +101,16 @@ enum RunStatusArgument {
 pub(super) struct RerunOptions {
     /// The run's id
     id: String,
-    /// Another value for a JSON input
+    /// New value for a JSON input
     #[arg(short, long = "json-input", value_name = "KEY=JSON", value_parser = assignment)]
     json_input: Vec<(String, String)>,
-    /// Another value for a setting
+    /// New value for a setting
     #[arg(short = 'e', long, value_name = "SETTING=VALUE", value_parser = assignment)]
     setting: Vec<(String, String)>,
-    /// Another file for an input: as in `silo runs submit`
+    /// New file for an input, as in `silo runs submit`
     #[arg(short, long, value_name = "KEY=FILE", value_parser = assignment)]
     input: Vec<(String, String)>,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -154,7 +154,7 @@ async fn list(options: RunListOptions) -> anyhow::Result<ExitStatus> {
     }
     let RunPageReply { items: runs, total, .. } = reply.read()?;
     if runs.is_empty() {
-        stderrln!("There are no such runs.");
+        stderrln!("No runs match.");
         return Ok(ExitStatus::Done);
     }
     let rows = runs.iter().map(|run| {
@@ -167,7 +167,7 @@ async fn list(options: RunListOptions) -> anyhow::Result<ExitStatus> {
     let columns = [copied("ID"), words("JOB"), whole("STANDS"), words("ERROR"), words("LABEL"), whole("CREATED")];
     print(format_args!("{}\n", table(columns, rows)))?;
     if total > runs.len() as u64 {
-        stderrln!("{} of {total}; more with --limit, or narrow them down.", runs.len());
+        stderrln!("{} of {total}; show more with --limit, or narrow the list.", runs.len());
     }
     Ok(ExitStatus::Done)
 }

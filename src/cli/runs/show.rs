@@ -28,7 +28,7 @@ pub(super) fn record(run: &RunReply) -> String {
     line("Status", format!("{}{phase}", text(&run.status)));
     line("Message", text(&run.message));
     if let Some(error) = &run.error {
-        let retry = if run.will_retry { "it is tried again" } else { "it is not tried again" };
+        let retry = if run.will_retry { "it will be retried" } else { "it will not be retried" };
         line("Error", format!("{} ({}): {retry}", text(&error.name), text(&error.category)));
     }
     line("Attempts", format!("{} of at most {}", run.attempts.len(), run.max_tries));

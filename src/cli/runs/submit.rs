@@ -20,54 +20,54 @@ use crate::client::Client;
 #[derive(Args)]
 #[command(after_help = "\
 Files of inputs:
-  -i SCENE=scene.tif                  a file of this machine, which is sent
+  -i SCENE=scene.tif                  a file on this machine, which is uploaded
   -i SCENE=https://HOST/scene.tif     fetched by the server
-  -i SCENE=run:ID/OUTPUT              what an earlier run left
-  -i SCENE=sha256:HEX                 sent before
-  -i SCENE=server:/data/scene.tif     lies on the server
+  -i SCENE=run:ID/OUTPUT              an output of an earlier run
+  -i SCENE=sha256:HEX                 uploaded earlier
+  -i SCENE=server:/data/scene.tif     a file on the server
 
 Example:
   silo runs submit registry.example.org/geo/ice-1.0.0-seed:1.0.0 -i SCENE=scene.tif --wait")]
 pub(in crate::cli) struct Options {
-    /// An image of the server's catalogue, or one that its container engine has
+    /// An image of the server's catalogue, or of its container engine
     image: String,
-    /// A file for an input; several times for one with `multiple`
+    /// File for an input; repeatable if the input has `multiple`
     #[arg(short, long, value_name = "KEY=FILE", value_parser = assignment)]
     input: Vec<(String, String)>,
-    /// A value for a JSON input, or a file with it; a text that looks like JSON needs its quotes: 'NOTE="5"'
+    /// Value for a JSON input, or a file that holds it; quote a string that looks like JSON: 'NOTE="5"'
     #[arg(short, long = "json-input", value_name = "KEY=JSON", value_parser = assignment)]
     json_input: Vec<(String, String)>,
-    /// A value for a setting
+    /// Value for a setting
     #[arg(short = 'e', long, value_name = "SETTING=VALUE", value_parser = assignment)]
     setting: Vec<(String, String)>,
-    /// A folder of the server for a mount
+    /// Folder on the server for a mount
     #[arg(short, long, value_name = "MOUNT=PATH", value_parser = assignment)]
     mount: Vec<(String, String)>,
-    /// What you call it
+    /// Label for the run
     #[arg(long)]
     label: Option<String>,
-    /// To find it again; may come several times
+    /// Tag for finding the run again; repeatable
     #[arg(long)]
     tag: Vec<String>,
-    /// 0 to 9; the highest goes first
+    /// Priority from 0 to 9; the highest runs first
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: Option<u8>,
-    /// Attempts in all, when something other than the job fails
+    /// Maximum number of attempts if the cause of a failure is not the job
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10))]
     max_tries: Option<u32>,
-    /// Stop the job after so many seconds, where the manifest allows more
+    /// Time limit in seconds, if lower than the manifest's
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: Option<u64>,
-    /// Take a run that is alike, if there is one
+    /// Return an existing identical run, if there is one
     #[arg(long)]
     dedup: bool,
-    /// Say what would be run, as a command for a shell, and do not run it
+    /// Print the shell command of the run and do not run it
     #[arg(long, conflicts_with = "wait")]
     dry_run: bool,
-    /// Wait for the end; the exit code tells how it ended
+    /// Wait until the run ends; the exit code is that of `silo run`
     #[arg(long)]
     wait: bool,
-    /// As JSON, as the server answers
+    /// The server's reply as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

@@ -59,7 +59,7 @@ struct CaseComparison {
 impl ExpectedEnd {
     /// The difference between a run's end and the expected one, if any.
     pub fn differs(&self, exit_code: Option<i64>, error: Option<&str>) -> Option<String> {
-        let ended = error.map_or_else(|| "it ended well".to_owned(), |name| format!("it failed with {name}"));
+        let ended = error.map_or_else(|| "it was successful".to_owned(), |name| format!("it failed with {name}"));
         let code = exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         match self {
             Self { exit_code: None, error: None } => error.map(|_| format!("{ended} (exit code {code})")),
@@ -103,13 +103,17 @@ impl TestCase {
     fn read(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.canonicalize().with_context(|| shown(folder))?;
         if !is_case(&folder) {
-            bail!("{} is no case: it has no input, inputs.json, expected, output or compare.json", shown(&folder));
+            bail!(
+                "{} is not a test case: it has no input, inputs.json, expected, output or compare.json",
+                shown(&folder)
+            );
         }
         if folder.join("expected").exists() && folder.join("output").exists() {
             bail!("{} has both expected and output; keep one", shown(&folder));
         }
         let name = folder.file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| anyhow!("{}: give the folder a name in UTF-8", shown(&folder)))?.to_owned();
+        let name =
+            name.ok_or_else(|| anyhow!("{}: the folder's name is not UTF-8; rename it", shown(&folder)))?.to_owned();
         let given: CaseValues = json(&folder.join("inputs.json"))?;
         let CaseComparison { expect, rules } = json(&folder.join("compare.json"))?;
         let rules =
@@ -134,10 +138,7 @@ impl TestCase {
         let found = only(|_| true).or_else(|| only(|input| input.required)).or_else(|| only(|input| input.multiple));
         let names = || files.iter().map(|input| input.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = found.ok_or_else(|| {
-            anyhow!(
-                "files that lie in input itself could be for several inputs ({}): put them into input/NAME",
-                names()
-            )
+            anyhow!("files directly in input could be for several inputs ({}): put them into input/NAME", names())
         })?;
         Ok(&found.name)
     }
@@ -180,7 +181,10 @@ fn inputs(folder: &Path) -> anyhow::Result<Vec<(String, InputSource)>> {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
         let name = name.filter(|_| path.is_dir()).ok_or_else(|| {
-            anyhow!("{} is no folder; put files into input/NAME, with the input's name in the manifest", shown(&path))
+            anyhow!(
+                "{} is not a folder; put files into input/NAME, where NAME is the input's name in the manifest",
+                shown(&path)
+            )
         })?;
         let source = survey(&path).with_context(|| shown(&path))?;
         inputs.push((
@@ -207,11 +211,10 @@ fn json<T: DeserializeOwned + Default>(path: &Path) -> anyhow::Result<T> {
         metadata => metadata.with_context(|| shown(path))?,
     };
     if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        bail!("{} is no file of at most {MAX_BYTES} bytes", shown(path));
+        bail!("{} is not a file of at most {MAX_BYTES} bytes", shown(path));
     }
     let bytes = fs::read(path).with_context(|| shown(path))?;
-    serde_json::from_slice(&bytes)
-        .with_context(|| format!("{} is not as it should be; see `silo test --help`", shown(path)))
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is not valid; see `silo test --help`", shown(path)))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ async fn a_login_gives_a_token_for_the_shell() {
     let with = [("SILO_TOKEN", token.trim())];
     silo.cli_with(&["registry", "list"], &with, "").await.expect_success();
     let error = login(&silo, "admin", "wrong").await.expect_failure(1);
-    assert!(error.contains("does not take this name with this password"), "{error}");
+    assert!(error.contains("does not accept this name and password"), "{error}");
 }
 
 #[tokio::test]

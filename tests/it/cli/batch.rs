@@ -203,7 +203,7 @@ async fn bad_rows_are_told_at_once_and_nothing_runs() {
         "row 2 (line 3): INPUT_FILE: there is no file or folder nowhere.txt",
         "row 3 (line 4): NUMBER: its value must be of the type integer",
         "row 4 (line 5): INPUT_FILE: the job needs this input",
-        "row 5 (line 6): it has 1 values, and the first line names 2",
+        "row 5 (line 6): it has 1 values, but the first line names 2",
     ] {
         assert!(exit.stderr.contains(said), "{said}: {}", exit.stderr);
     }
@@ -243,7 +243,7 @@ async fn what_was_killed_goes_on() {
     let (mut child, _said) = job.start(&["-b", "rows.csv"], 1).await;
     // A second batch cannot use the same folder.
     let error = job.batch(&["-b", "rows.csv"]).expect_failure(1);
-    assert!(error.contains("another silo works in"), "{error}");
+    assert!(error.contains("another silo process uses"), "{error}");
     child.kill().and_then(|()| child.wait()).unwrap();
     // As a kill in the middle of a line leaves it.
     let journal = job.read("out/batch.jsonl");
@@ -286,7 +286,7 @@ async fn ctrl_c_stops_the_containers_and_says_how_to_go_on() {
     std::io::Read::read_to_string(&mut said, &mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest}");
     assert!(rest.contains("3 rows: 1 failed, 1 dismissed, 1 not begun"), "{rest}");
-    assert!(rest.contains("The same command again runs the rows that were not successful."), "{rest}");
+    assert!(rest.contains("Run the same command again to rerun the rows that were not successful."), "{rest}");
     assert_eq!(job.containers().await, [""; 0]);
     assert_eq!(job.journal().len(), 1, "one that was stopped has not ended");
 }
@@ -307,8 +307,8 @@ async fn json_lines() {
     assert_eq!(job.read("out/0001-a-x-y/output/note.txt"), "b\n");
     assert_eq!(job.read("out/0001-a-x-y/output/others.txt"), "x\ny\n");
     let bad = [
-        ("[1]", "row 1 (line 1): it is no JSON object"),
-        ("{\"INPUT_FILE\": \"a\"", "row 1 (line 1): it is no JSON object"),
+        ("[1]", "row 1 (line 1): it is not a JSON object"),
+        ("{\"INPUT_FILE\": \"a\"", "row 1 (line 1): it is not a JSON object"),
         ("{\"INPUT_FLIE\": \"a\"}", "INPUT_FLIE: the job has no such input; it has: INPUT_FILE, OTHERS, NOTE, NUMBER"),
         ("{\"INPUT_FILE\": 7}", "INPUT_FILE: give it a path, or a list of paths"),
         ("{\"INPUT_FILE\": [\"a\", \"x\"]}", "INPUT_FILE: it takes one file, and 2 are given"),
@@ -380,8 +380,8 @@ fn a_fault_that_rows_share_is_said_once() {
     fs::write(folder.path().join("rows.csv"), rows).unwrap();
     let error = dry_run(folder.path(), &["-b", "rows.csv"]).expect_failure(2);
     insta::assert_snapshot!(error, @r"
-    silo: rows cannot be run, so none was; --skip-bad leaves them out:
-      rows 1, 3 to 5: NUMBER: the job needs this input. Give it a value, JSON of the type integer. -j NUMBER=… gives it to all rows.
+    silo: some rows cannot be run, so no row was run; --skip-bad skips them:
+      rows 1, 3 to 5: NUMBER: the job needs this input. Give it a value, JSON of the type integer. -j NUMBER=… sets it for all rows.
       row 3 (line 4): INPUT_FILE: there is no file or folder nowhere.txt.
     ");
     dry_run(folder.path(), &["-b", "rows.csv", "--skip-bad", "-j", "NUMBER=4"]).expect_success();
@@ -389,8 +389,8 @@ fn a_fault_that_rows_share_is_said_once() {
     fs::write(folder.path().join("rows.csv"), "INPUT_FILE,LEVEL,NUMBER\nnowhere.txt,3,1\na.txt,3,2\n").unwrap();
     let error = dry_run(folder.path(), &["-b", "rows.csv", "--skip-bad"]).expect_failure(2);
     insta::assert_snapshot!(error, @r"
-    silo: rows.csv: its first line names inputs, and the job has none called `LEVEL`; it has: INPUT_FILE, OTHERS, NOTE, NUMBER
-    silo: besides, rows cannot be run:
+    silo: rows.csv: its first line must name inputs; the job has no input `LEVEL`; it has: INPUT_FILE, OTHERS, NOTE, NUMBER
+    silo: these rows cannot be run either:
       row 1 (line 2): INPUT_FILE: there is no file or folder nowhere.txt.
     ");
 }
@@ -401,15 +401,19 @@ fn files_of_rows_that_cannot_be_meant() {
     let huge: String = (0..200_000).map(|column| format!("COLUMN_{column},")).collect();
     let wide = format!("INPUT_FILE,{}\n", "N".repeat(5_000_000));
     let cases: [(&str, &[u8], &str); 9] = [
-        ("empty.csv", b"", "empty.csv: it is empty: its first line names inputs (INPUT_FILE, OTHERS, NOTE, NUMBER)"),
+        (
+            "empty.csv",
+            b"",
+            "empty.csv: it is empty: its first line must name inputs (INPUT_FILE, OTHERS, NOTE, NUMBER)",
+        ),
         ("blank.csv", b"\n\n", "blank.csv: it is empty"),
         ("bom.csv", b"\xef\xbb\xbf", "bom.csv: it is empty"),
         ("header.csv", b"INPUT_FILE\n", "header.csv holds no rows"),
         ("empty.jsonl", b"\n", "empty.jsonl holds no rows"),
         ("latin.csv", b"INPUT_FILE\nb\xe4r.txt\n", "latin.csv: line 2 is not UTF-8"),
         ("huge.csv", huge.as_bytes(), "`COLUMN_19` and 199981 more; it has: INPUT_FILE"),
-        ("wide.csv", wide.as_bytes(), "the job has none called `NNNN"),
-        ("colour.csv", b"INPUT_FILE,\x1b[31m\n", "none called `\u{241b}[31m`"),
+        ("wide.csv", wide.as_bytes(), "the job has no input `NNNN"),
+        ("colour.csv", b"INPUT_FILE,\x1b[31m\n", "no input `\u{241b}[31m`"),
     ];
     for (name, content, why) in cases {
         fs::write(folder.path().join(name), content).unwrap();
@@ -425,5 +429,5 @@ fn files_of_rows_that_cannot_be_meant() {
     fs::write(folder.path().join("out/mine"), "").unwrap();
     fs::write(folder.path().join("rows.csv"), "INPUT_FILE\na.txt\n").unwrap();
     let error = dry_run(folder.path(), &["-b", "rows.csv"]).expect_failure(2);
-    assert!(error.contains("out holds something, and is not a batch's"), "{error}");
+    assert!(error.contains("out is not empty and does not belong to a batch"), "{error}");
 }

@@ -49,7 +49,7 @@ async fn registries_are_added_listed_and_removed() {
     let error = silo.cli(&["scan"]).await.expect_failure(1);
     assert_eq!(error, "silo: there is no registry yet; add one with: silo registry add NAME URL\n");
     let error = silo.cli(&["registry", "add", "mine", ".."]).await.expect_failure(1);
-    assert!(error.starts_with("silo: .. is a path here; give the whole path, as the server sees it: /"), "{error}");
+    assert!(error.starts_with("silo: .. is a relative path; give the absolute path on the server: /"), "{error}");
     let added = silo.cli(&["registry", "add", "mine", &registry.url(), "--org", "geo"]).await;
     assert_eq!((added.code, added.stdout.as_str()), (Some(0), ""));
     assert_snapshot!(added.stderr, @"Added mine as registry 1. Scan it with: silo scan mine --wait");
@@ -192,7 +192,7 @@ async fn a_registry_is_changed() {
         (&json!(["*", "b"]), &json!([]), &json!("off"), &json!("AWS"))
     );
     let error = silo.cli(&["registry", "set", "mine"]).await.expect_failure(1);
-    assert_eq!(error, "silo: nothing to change was given; see: silo registry set --help\n");
+    assert_eq!(error, "silo: give at least one option to change; see: silo registry set --help\n");
     let error = silo.cli(&["registry", "set", "yours", "--org", "geo"]).await.expect_failure(1);
     assert_eq!(error, "silo: there is no registry 'yours'; list them with: silo registry list\n");
 }
@@ -365,7 +365,7 @@ async fn a_hook_is_made_shown_once_and_removed() {
     assert!(silo.log().contains("/hooks/…") && !silo.log().contains(token), "{}", silo.log());
 
     let removed = silo.cli(&["registry", "hook", "mine", "--remove"]).await;
-    assert_eq!((removed.code, removed.stderr.as_str()), (Some(0), "mine has no hook any more.\n"));
+    assert_eq!((removed.code, removed.stderr.as_str()), (Some(0), "Removed the hook of mine.\n"));
     silo.post(path, body).await.expect(404);
     let secret = silo.cli_with(&["registry", "hook", "mine", "--secret", "--json"], &[], "hunter2\n").await;
     let reply: Value = serde_json::from_str(&secret.expect_success()).unwrap();
@@ -398,7 +398,7 @@ async fn ctrl_c_ends_the_waiting_and_not_the_scan() {
     assert_eq!((interrupted.code, interrupted.stdout.as_str()), (Some(1), ""));
     assert_eq!(
         interrupted.stderr,
-        "silo: the server goes on scanning mine; follow it again with: silo scan mine --follow\n"
+        "silo: the server continues to scan mine; follow the scan with: silo scan mine --follow\n"
     );
     let following = silo.cli_started(&["scan", "mine", "--follow", "--json"]);
     go_on.notify_one();

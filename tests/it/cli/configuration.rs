@@ -18,10 +18,10 @@ async fn help_lists_the_commands() {
 
     Make a job:
       init         Write a manifest to start from
-      validate     Say what is wrong with a manifest, and how to mend it
-      upgrade      Bring a manifest of an old version of the standard (0.x) to 1.0.0
-      build        Build a Seed image of a folder with a Dockerfile and a manifest
-      test         Run a job's cases, and compare what comes out with what should
+      validate     Check a manifest and say how to fix each problem
+      upgrade      Upgrade a manifest from Seed 0.x to 1.0.0
+      build        Build a Seed image from a Dockerfile and a manifest
+      test         Run a job's test cases and compare actual with expected outputs
       spec         Print the Seed standard as JSON Schema, for editors
 
     Run jobs on this machine:
@@ -30,51 +30,50 @@ async fn help_lists_the_commands() {
       shell        Open a shell in a job's container, with its files and variables
 
     Share images:
-      publish      Push an image to a registry, under a version that is free there
-      unpublish    Take a tag away at a registry
-      pull         Fetch an image from a registry
-      list         List the Seed images that this machine's container engine has
-      image        Look at images without an engine
-      export       Write a job as a CWL tool, or as a script for docker
+      publish      Push an image to a registry, under a tag that is not in use
+      unpublish    Delete a tag from a registry
+      pull         Pull an image from a registry
+      list         List the Seed images of this machine's container engine
+      image        Inspect images without a container engine
+      export       Export a job as a CWL tool or as a docker script
 
     Use a server:
       search       Search a server's catalogue
-      runs         Have a server run jobs, and look after them
+      runs         Submit runs to a server and manage them
       scan         Scan a server's registries
-      registry     Keep a server's registries
-      login        Log in at a server; the token is kept for the commands below
-      logout       End a login, here and at the server
-      whoami       Say as whom a server is asked
+      registry     Manage a server's registries
+      login        Log in to a server and store the token for later commands
+      logout       Log out of a server and delete the stored token
+      whoami       Show the user who is logged in to a server
 
     Run the service:
       serve        Run the service
       doctor       Check that this machine has what the service needs
       config       Show the merged configuration, secrets masked
-      user         Keep the users of this machine's database
-      keys         Keep the key that the stored secrets are sealed with
-      health       Ask the service on this machine whether it is alive
+      user         Manage the users in this machine's database
+      keys         Manage the key that seals the stored secrets
+      health       Check whether the service on this machine is running
 
     This program:
-      completions  Print a script that completes commands in a shell
+      completions  Print a shell completion script
       man          Write a man page for every command
       version      Print the versions of this program and of the Seed standard
       help         Explain a command
 
     Options:
           --config <FILE>     A configuration file in TOML; `silo config --defaults` shows every option
-          --data <FOLDER>     Where the database, the index and the keys live [env: SILO_DATA] [default:
-                              silo-data]
+          --data <FOLDER>     Folder of the database, the search index and the keys [env: SILO_DATA]
+                              [default: silo-data]
           --listen <ADDRESS>  The address to listen on [env: SILO_LISTEN] [default: 127.0.0.1:9000]
-          --demo              Also add and scan a registry of example images that the program carries
-                              with it
-      -v, --verbose...        Also tell what is asked of servers and registries; twice: more of it
-          --color <WHEN>      When to use colours; the variable NO_COLOR counts, too [default: auto]
-                              [possible values: auto, always, never]
+          --demo              Also add and scan the built-in registry of example images
+      -v, --verbose...        Log requests to servers and registries; -vv logs more
+          --color <WHEN>      When to use colours; NO_COLOR is respected [default: auto] [possible
+                              values: auto, always, never]
       -h, --help              Print help
       -V, --version           Print version
 
-    Exit codes: 0 done; 1 it could not be done, or what was looked at is not as it should be; 2 wrong
-    usage; 3 a job failed; 4 a job's case gave something else than expected; 130 stopped by a signal.
+    Exit codes: 0 success; 1 failure, or a check found a problem; 2 wrong usage; 3 a job failed; 4 a
+    test case gave other results than expected; 130 stopped by a signal.
     "#);
 }
 

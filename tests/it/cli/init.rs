@@ -104,10 +104,10 @@ fn the_mode_is_that_of_any_new_file() {
 fn where_it_cannot_write_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let error = silo(folder.path(), &["seed", "init", "-d", "nowhere/deep"]).expect_failure(1);
-    assert_eq!(error, "silo seed: there is no folder nowhere/deep; make it with: mkdir -p nowhere/deep\n");
+    assert_eq!(error, "silo seed: there is no folder nowhere/deep; create it with: mkdir -p nowhere/deep\n");
     fs::write(folder.path().join("file"), "").unwrap();
     let error = silo(folder.path(), &["init", "file"]).expect_failure(1);
-    assert!(error.contains("file is no folder"), "{error}");
+    assert!(error.contains("file is not a folder"), "{error}");
     // Not even root can create files there.
     let error = silo(folder.path(), &["init", "/proc/self/fd", "--name", "x"]).expect_failure(1);
     assert!(error.contains("seed.manifest.json cannot be written: "), "{error}");
@@ -131,7 +131,7 @@ fn on_a_terminal_it_asks_until_answers_are_good() {
     assert_eq!(shown.matches("Name of an input file").count(), 5, "{shown}");
     assert!(shown.contains("For example: `MY_SCENE`."), "{shown}");
     assert_eq!(shown.matches("Your e-mail address [").count(), 2, "{shown}");
-    assert!(shown.contains("'ada' is no e-mail address. Write it as in ada@example.org."), "{shown}");
+    assert!(shown.contains("'ada' is not an e-mail address. Write it like ada@example.org."), "{shown}");
     assert!(shown.contains("`OUTPUT_DIR`"), "{shown}");
     let job = job(folder.path());
     assert_eq!((&job["name"], &job["title"]), (&"ndvi".into(), &"Ndvi".into()));
@@ -157,7 +157,7 @@ fn answers_that_end_early_write_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for typed in ["\u{4}", "ndvi\n\u{4}", "ndvi\n\nSCENE\n\u{4}"] {
         let exit = silo_on_terminal(folder.path(), &[], &["init"], typed);
-        assert!(exit.code == Some(1) && exit.stdout.contains("nothing is written"), "{exit:?}");
+        assert!(exit.code == Some(1) && exit.stdout.contains("nothing was written"), "{exit:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
@@ -184,7 +184,7 @@ async fn a_new_job_builds_and_passes() {
       cd jobs/sea-ice
       silo build      builds the image
       silo test       runs the case in cases/example
-      silo validate   says what is still to be written in the manifest
+      silo validate   says what to complete in the manifest
     ");
     assert_eq!(job(&job_folder)["maintainer"], json!({"name": "Ada Frost", "email": "ada@example.org"}));
     let environment = [("DOCKER_HOST", engine.host.as_str())];

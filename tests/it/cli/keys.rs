@@ -91,7 +91,7 @@ async fn a_lost_key_is_told(engine: Engine) {
     silo.terminate().await;
     fs::remove_file(&file).expect("our own file");
     let exit = silo.cli(&["keys", "rotate", "--forget-lost"]).await;
-    assert!(exit.stderr.contains("Thrown away") && exit.stderr.contains("(mine)"), "{exit:?}");
+    assert!(exit.stderr.contains("Deleted") && exit.stderr.contains("(mine)"), "{exit:?}");
     silo.start_again().await;
     assert_eq!(keys(&silo).await.0, "good");
 }

@@ -44,7 +44,7 @@ async fn a_login_is_kept_until_the_logout() {
     let (silo, user) = (start().await, User::new());
     let url = silo.url();
     let said = user.silo(url, &["whoami"], "").expect_failure(1);
-    assert_eq!(said, format!("silo: you are not logged in at {url}; log in with: silo login\n"));
+    assert_eq!(said, format!("silo: you are not logged in to {url}; log in with: silo login\n"));
     let said = user.silo("http://127.0.0.1:1", &["whoami"], "").expect_failure(1);
     assert!(
         said.contains("http://127.0.0.1:1/ cannot be reached"),
@@ -60,7 +60,7 @@ async fn a_login_is_kept_until_the_logout() {
     ] {
         let exit = user.silo(url, arguments, &format!("{input}\n"));
         assert_eq!((exit.code, exit.stdout.lines().count()), (Some(0), 1), "{arguments:?}: {exit:?}");
-        assert!(exit.stderr.contains(&format!("Logged in at {url} as admin, until 20")), "{exit:?}");
+        assert!(exit.stderr.contains(&format!("Logged in to {url} as admin until 20")), "{exit:?}");
     }
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&user.file()), mode(user.file().parent().unwrap())), (0o600, 0o700));
@@ -74,7 +74,7 @@ async fn a_login_is_kept_until_the_logout() {
     // A copy of the token is invalid after the logout.
     let copied = fs::read_to_string(user.file()).unwrap();
     let left = user.silo(url, &["logout"], "");
-    assert_eq!((left.code, left.stderr), (Some(0), format!("Logged out admin at {url}.\n")));
+    assert_eq!((left.code, left.stderr), (Some(0), format!("Logged out admin of {url}.\n")));
     assert!(!fs::read_to_string(user.file()).unwrap().contains(url));
     fs::write(user.file(), copied).unwrap();
     assert!(user.silo(url, &["whoami"], "").expect_failure(1).contains("Log in with: silo login"));
@@ -147,7 +147,7 @@ async fn a_file_that_is_no_list_of_logins_is_told() {
     fs::create_dir(user.file().parent().unwrap()).unwrap();
     fs::write(user.file(), "{\"servers\": {\"x\": \"top-secret\"}}").unwrap();
     let said = user.silo("http://127.0.0.1:1", &["registry", "list"], "").expect_failure(1);
-    assert!(said.contains("logins.json is not as it should be: remove it") && !said.contains("top-secret"), "{said}");
+    assert!(said.contains("logins.json is damaged: remove it") && !said.contains("top-secret"), "{said}");
 }
 
 /// A server with a certificate of a private CA.

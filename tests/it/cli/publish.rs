@@ -20,17 +20,17 @@ async fn an_image_is_published_and_taken_away_again() {
     assert_eq!(tags(&registry, "geo/team/publishes-1.0.0-seed").await, ["1.0.0"]);
 
     let again = project.silo(&["publish", "-r", &host, "-O", "geo/team"]).expect_failure(1);
-    assert!(again.contains("is there already") && again.contains("--package-patch"), "{again}");
+    assert!(again.contains("already exists") && again.contains("--package-patch"), "{again}");
 
     let unpublish = ["unpublish", &image, "-r", &host, "-O", "geo/team"];
     let environment = [("DOCKER_HOST", project.engine.host.as_str())];
     let kept = silo_on_terminal(project.path(), &environment, &unpublish, "\n").stdout;
-    assert!(kept.contains(&format!("Remove {host}/geo/team/{image} at the registry? [y/N]")), "{kept}");
+    assert!(kept.contains(&format!("Delete {host}/geo/team/{image} from the registry? [y/N]")), "{kept}");
     assert!(kept.contains("nothing was changed"), "{kept}");
     assert_eq!(tags(&registry, "geo/team/publishes-1.0.0-seed").await, ["1.0.0"]);
 
     let gone = project.silo(&["unpublish", &image, "-r", &host, "-O", "geo/team"]).expect_success();
-    assert_eq!(gone, format!("Removed {host}/geo/team/{image}\n"));
+    assert_eq!(gone, format!("Deleted {host}/geo/team/{image}\n"));
     let none = project.silo(&["unpublish", &image, "-r", &host, "-O", "geo/team"]).expect_failure(1);
     assert!(none.contains("there is no image"), "{none}");
 }
@@ -59,7 +59,7 @@ async fn a_version_that_is_taken_can_be_raised() {
 
     let planned = publish(&["-pp", "--dry-run"]).expect_success();
     insta::assert_snapshot!(planned.replace(&host, "HOST"), @r"
-    publishes-on-1.0.0-seed:1.0.0 is taken, so it would be built as publishes-on-1.0.0-seed:1.0.1
+    publishes-on-1.0.0-seed:1.0.0 exists already, so the image would be built as publishes-on-1.0.0-seed:1.0.1
     would change job.packageVersion from 1.0.0 to 1.0.1 in seed.manifest.json
     publishes-on-1.0.0-seed:1.0.1 would be published as HOST/publishes-on-1.0.0-seed:1.0.1
     ");
@@ -116,7 +116,7 @@ async fn whatever_has_the_name_is_not_overwritten() {
     project.build(&["-q"]).expect_success();
     let host = registry.host();
     let said = project.silo(&["publish", "-r", &host]).expect_failure(1);
-    assert!(said.contains("is there already"), "{said}");
+    assert!(said.contains("already exists"), "{said}");
     let said: Value =
         serde_json::from_str(&project.silo(&["publish", "-r", &host, "-f", "--json"]).expect_success()).unwrap();
     assert_ne!(said["digest"], digest);
@@ -129,9 +129,12 @@ async fn what_is_no_seed_image_is_not_published() {
     let said = project.silo(&["publish", &unlabelled, "-r", "127.0.0.1:1"]).expect_failure(1);
     assert!(said.contains("no Seed image"), "{said}");
     let said = project.silo(&["publish", "-r", "127.0.0.1:1"]).expect_failure(1);
-    assert!(said.contains("the engine has no image publishes-nothing-1.0.0-seed:1.0.0: build it first"), "{said}");
+    assert!(
+        said.contains("the engine has no image publishes-nothing-1.0.0-seed:1.0.0: build it with silo build"),
+        "{said}"
+    );
     let said = project.silo(&["publish"]).expect_failure(2);
-    assert!(said.contains("name yours with -O"), "{said}");
+    assert!(said.contains("give yours with -O"), "{said}");
 }
 
 #[tokio::test]
@@ -181,7 +184,7 @@ async fn passwords_come_in_every_way_and_go_nowhere() {
     let both = [("SILO_REGISTRY_USER", "ada"), ("SILO_REGISTRY_PASSWORD", PASSWORD)];
     publish(&both, &[], "").expect_success();
     let exit = publish(&[], &["-u", "ada", "-p", PASSWORD], "");
-    assert!(exit.stderr.contains("warning: everybody on this machine can read"), "{exit:#?}");
+    assert!(exit.stderr.contains("warning: every user of this machine can read"), "{exit:#?}");
     exit.expect_success();
     let said = publish(&[], &["-u", "ada"], "").expect_failure(1);
     assert!(said.contains("--password-stdin"), "{said}");
@@ -240,10 +243,10 @@ async fn other_tags_of_an_image_are_not_taken_away_unasked() {
     assert!(said.contains("also tagged latest") && said.contains("--force"), "{said}");
     assert_eq!(tags(&registry, "geo/a-1.0.0-seed").await, ["1.0.0", "latest"]);
     let said = project.silo(&["unpublish", &reference, "-f"]).expect_success();
-    assert_eq!(said, format!("Removed {reference}, and with it latest\n"));
+    assert_eq!(said, format!("Deleted {reference}, and with it the tags latest\n"));
     assert!(tags(&registry, "geo/a-1.0.0-seed").await.is_empty());
     let said = project.silo(&["unpublish", &format!("{host}/geo/a-1.0.0-seed")]).expect_failure(2);
-    assert!(said.contains("says no version"), "{said}");
+    assert!(said.contains("has no tag"), "{said}");
 }
 
 #[tokio::test]
@@ -368,6 +371,6 @@ async fn a_name_that_the_account_may_not_see_counts_as_free() {
     assert!(said.contains("log in"), "{said}");
     let both = [("SILO_REGISTRY_USER", "ada"), ("SILO_REGISTRY_PASSWORD", "hunter2")];
     let exit = project.silo_with(&both, &publish, "");
-    assert!(exit.stderr.contains("note: taken for a name that is free"), "{exit:#?}");
+    assert!(exit.stderr.contains("note: assuming that the tag does not exist"), "{exit:#?}");
     assert_eq!(exit.expect_success(), expected);
 }

@@ -91,7 +91,7 @@ fn the_plan_as_json() {
 fn the_line_can_be_run() {
     let folder = folder();
     let exit = dry_run(folder.path(), &GIVEN);
-    let note = "note: secrets are not shown: before the line is run, export API_KEY\n";
+    let note = "note: secrets are not shown: export API_KEY before you run the command\n";
     assert_eq!((exit.code, exit.stderr.as_str()), (Some(0), note), "{exit:?}");
     assert!(!exit.stdout.contains("hunter2"), "{}", exit.stdout);
     // The dry run created nothing.

@@ -221,7 +221,7 @@ async fn a_job_outlives_the_connection_to_its_engine() {
     let socket = CutSocket::to(&job.engine);
     let (child, mut said) = cut_off(&job, &socket);
     until_said(&mut said, "does not answer any more");
-    until_said(&mut said, "waiting for the engine, 15 minutes at most; Ctrl-C ends that");
+    until_said(&mut said, "waiting up to 15 minutes for the engine; Ctrl-C stops waiting");
     assert_eq!(job.containers().await.len(), 1, "it runs on");
     socket.mend();
     until_said(&mut said, "The engine answers again");
@@ -242,7 +242,7 @@ async fn who_does_not_wait_for_an_engine_presses_ctrl_c() {
     let job = Job::new("cut-for-good", WAITS).await;
     let socket = CutSocket::to(&job.engine);
     let (mut child, mut said) = cut_off(&job, &socket);
-    until_said(&mut said, "Ctrl-C ends that");
+    until_said(&mut said, "Ctrl-C stops waiting");
     output(Command::new("kill").args(["-INT", &child.id().to_string()]));
     until_said(&mut said, "The next `silo run` removes it");
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -267,7 +267,7 @@ async fn a_second_signal_kills_the_job() {
     press();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let told = said.find(|line| line.starts_with("Stopping")).expect("it answers");
-    assert_eq!(told, "Stopping: the job has 100000 s to end; Ctrl-C again kills it");
+    assert_eq!(told, "Stopping: the job has 100000 s to exit; Ctrl-C again kills it");
     press();
     let rest: Vec<String> = said.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:?}");
@@ -287,7 +287,7 @@ async fn the_line_of_a_dry_run_runs_as_it_is() {
     let line = ["run", &job.image, "--engine", &job.engine.host, "--network", "none", "-e", "API_KEY=hunter2"];
     let exit = silo(job.path(), &[&line[..], &["-i", &given, "--dry-run", "-o", "dry/o'ut"]].concat());
     assert_eq!((exit.code, exit.stdout.lines().count()), (Some(0), 1), "{exit:#?}");
-    assert_eq!(exit.stderr, "note: secrets are not shown: before the line is run, export API_KEY\n");
+    assert_eq!(exit.stderr, "note: secrets are not shown: export API_KEY before you run the command\n");
     assert!(!job.path().join("dry").exists());
     let mut sh = Command::new("sh");
     sh.env_clear().env("PATH", "/usr/local/bin:/usr/bin:/bin").env("API_KEY", "hunter2");
@@ -312,7 +312,7 @@ async fn a_mistyped_folder_is_not_asked_of_a_registry() {
         said,
         "silo: there is no folder jobs/image-rotat, and the engine has no image of that name; did you mean jobs/image-rotate?\n"
     );
-    assert!(run("nothing-like-it").contains("is named with its tag, as in my-job-1.0.0-seed:1.0.0"));
+    assert!(run("nothing-like-it").contains("needs a tag, as in my-job-1.0.0-seed:1.0.0"));
 }
 
 #[tokio::test]

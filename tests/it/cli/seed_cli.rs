@@ -67,8 +67,7 @@ fn what_does_not_exist_is_an_error() {
     assert!(version.ends_with("Seed standard 1.0.0\n"), "{version}");
     let said = seed("validate -s schema.json").expect_failure(2);
     assert!(
-        said.contains("note: -s is not used, and so not schema.json: ")
-            && said.contains("there is no seed.manifest.json"),
+        said.contains("note: -s schema.json is ignored: ") && said.contains("there is no seed.manifest.json"),
         "{said}"
     );
 }

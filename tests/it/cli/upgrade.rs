@@ -89,7 +89,7 @@ fn in_place_keeps_the_old_one_and_its_mode() {
     // An existing backup is not overwritten.
     fs::write(&path, OLD).unwrap();
     let error = silo(folder.path(), &["upgrade", "--in-place"]).expect_failure(1);
-    assert!(error.contains("seed.manifest.json.bak is there already"), "{error}");
+    assert!(error.contains("seed.manifest.json.bak already exists"), "{error}");
     assert_eq!(read(folder.path(), FILE), OLD);
 }
 
@@ -130,7 +130,7 @@ fn a_manifest_of_today_stays_as_it_is() {
     fs::write(folder.path().join(FILE), &today).unwrap();
     let exit = silo(folder.path(), &["upgrade"]);
     assert_eq!((exit.code, &exit.stdout), (Some(0), &today));
-    assert_eq!(exit.stderr, "seed.manifest.json is at 1.0.0 already; nothing to do.\n");
+    assert_eq!(exit.stderr, "seed.manifest.json already has version 1.0.0; nothing to do.\n");
 }
 
 #[test]
@@ -160,5 +160,5 @@ fn what_cannot_be_upgraded_is_said() {
     let error = silo(folder.path(), &["upgrade"]).expect_failure(2);
     assert!(error.contains("there is no seed.manifest.json in ."), "{error}");
     let error = silo_fed(folder.path(), &["upgrade", "-", "--in-place"], OLD.as_bytes()).expect_failure(2);
-    assert!(error.contains("standard input cannot be written in place"), "{error}");
+    assert!(error.contains("--in-place does not work with standard input"), "{error}");
 }

@@ -104,7 +104,7 @@ async fn each_way_to_compare_lets_pass_what_it_should_and_no_more() {
     assert_snapshot!(exit.stdout, @r#"
     DIFFERS  bad
              a.id is missing
-             extra: the job wrote it, and it was not expected
+             extra: the job wrote it, but it was not expected
              n.txt: line 1 is "made today", expected "made *"
              r.json: /n is 1002, expected 1000
              same: line 2 is "ce", expected "cd"
@@ -148,13 +148,13 @@ async fn ends_are_held_against_what_is_expected() {
              it failed with algorithm-unknown; exit code 7, expected 8
              Unknown error of the job. The job ended with exit code 7, for which its manifest has no name.
     DIFFERS  5-went-well
-             it ended well, expected bad-picture
+             it was successful, expected bad-picture
              The job is done.
     DIFFERS  6-failed
              it failed with bad-picture (exit code 9)
              Bad picture.
     NOT RUN  7-nothing-expected
-             …/cases/7-nothing-expected/expected is not there: write it, or let --update do it
+             …/cases/7-nothing-expected/expected does not exist: write it, or create it with --update
     7 cases: 2 good, 4 differ, 1 could not be run
     ");
     // A single case, with its outputs kept.
@@ -162,7 +162,7 @@ async fn ends_are_held_against_what_is_expected() {
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert!(job.folder.path().join("kept/1-named/job.json").is_file());
     let again = job.test(&["cases/1-named", "-o", "kept"]).expect_failure(2);
-    assert!(again.contains("name a folder that is not there yet"), "{again}");
+    assert!(again.contains("give a folder that does not exist yet"), "{again}");
 }
 
 #[tokio::test]
@@ -177,14 +177,14 @@ async fn what_is_no_case_is_said_before_anything_is_run() {
     fs::create_dir(root.join("cases")).unwrap();
     refused("cases holds no cases");
     fs::create_dir(root.join("cases/empty")).unwrap();
-    refused("empty is no case: it has no input, inputs.json, expected, output or compare.json");
+    refused("empty is not a test case: it has no input, inputs.json, expected, output or compare.json");
     fs::remove_dir(root.join("cases/empty")).unwrap();
     let case = job.case("case", "", &[]);
     for (file, text, part) in [
         (
             "inputs.json",
             "{\"json\":\n{\"LEVEL\": 1,}}",
-            "inputs.json is not as it should be; see `silo test --help`: trailing comma at line 2",
+            "inputs.json is not valid; see `silo test --help`: trailing comma at line 2",
         ),
         ("inputs.json", "{\"jsn\": {}}", "unknown field `jsn`, expected `json` or `settings`"),
         (
@@ -198,7 +198,7 @@ async fn what_is_no_case_is_said_before_anything_is_run() {
             "compare.json: the rule for \"[\"",
         ),
         ("compare.json", "{\"expect\": {\"exit\": 1}}", "unknown field `exit`, expected `exitCode` or `error`"),
-        ("input/loose", "", "loose is no folder; put files into input/NAME"),
+        ("input/loose", "", "loose is not a folder; put files into input/NAME"),
     ] {
         fs::write(case.join(file), text).unwrap();
         refused(part);

@@ -52,7 +52,7 @@ async fn an_image_tells_where_its_command_starts() {
         assert_eq!(exit.stderr.contains("starts the image's entry point in the output folder"), note, "{exit:#?}");
     }
     let missing = silo(Path::new("/"), &["export", "cwl", "nothing:1", "--engine", &engine.host]).expect_failure(1);
-    assert!(missing.contains("no engine has the image nothing:1"), "{missing}");
+    assert!(missing.contains("the engine does not have the image nothing:1"), "{missing}");
     let base = crate::support::docker_engine::BASE;
     let unlabelled = silo(Path::new("/"), &["export", "docker", base, "--engine", &engine.host]).expect_failure(1);
     assert!(unlabelled.contains("is no Seed image"), "{unlabelled}");

@@ -26,7 +26,7 @@ async fn commands_are_run_where_the_job_would_be() {
     let exit = shell(&given, typed);
     assert_eq!(exit.code, Some(0), "{exit:#?}");
     assert_eq!(exit.stdout, "/job\nday-1.csv\nday-2.csv\nhs3cpl 64\nread-only\n", "{exit:#?}");
-    assert!(exit.stderr.contains("The job gives its image: /seed/in/GRANULES /seed/out\n"), "{exit:#?}");
+    assert!(exit.stderr.contains("Command of the job: /seed/in/GRANULES /seed/out\n"), "{exit:#?}");
     assert!(exit.stderr.contains("no newline at the end\n"), "{exit:#?}");
     let written = fs::read(folder.path().join("out/hs3cpl.day-1.sum.csv")).unwrap();
     assert_eq!(written, fs::read(example("two-directories").join("expected/hs3cpl.day-1.sum.csv")).unwrap());
@@ -37,7 +37,7 @@ async fn commands_are_run_where_the_job_would_be() {
     assert_eq!(exit.stderr, "silo: the shell ended with exit code 7\n");
     let exit = shell(&["-o", "out3"], "echo ${GRANULES-unset} ${SHORT_NAME-unset}; exit 7");
     assert_eq!((exit.code, exit.stdout.as_str()), (Some(3), "unset unset\n"), "{exit:#?}");
-    assert!(exit.stderr.contains("note: not given, so not there: GRANULES, SHORT_NAME\n"), "{exit:#?}");
+    assert!(exit.stderr.contains("note: not given and left out: GRANULES, SHORT_NAME\n"), "{exit:#?}");
     assert!(exit.stderr.contains("the shell ended with exit code 7"), "{exit:#?}");
     let exit = shell(&["-o", "out4", "--", "wc", "-c"], &"x".repeat(3_000_000));
     assert_eq!((exit.code, exit.stdout.trim()), (Some(0), "3000000"), "{exit:#?}");
@@ -46,8 +46,8 @@ async fn commands_are_run_where_the_job_would_be() {
     let nothing = shell(&["-o", "out5", "--", "no-such-program"], "").expect_failure(1);
     assert!(nothing.contains("no-such-program cannot be started in the image"), "{nothing}");
     let unknown = shell(&["-i", "NOTHING=/etc/passwd"], "").expect_failure(2);
-    assert!(unknown.contains("It is run as: silo shell"), "{unknown}");
-    for (flags, part) in [(&["--json"][..], "--json goes with --dry-run"), (&["--timeout", "5"], "no time limit")] {
+    assert!(unknown.contains("Usage for this job: silo shell"), "{unknown}");
+    for (flags, part) in [(&["--json"][..], "--json needs --dry-run"), (&["--timeout", "5"], "no time limit")] {
         assert!(shell(flags, "").expect_failure(2).contains(part));
     }
     let line = shell(&["--dry-run", "-e", "SHORT_NAME=x"], "").expect_success();

@@ -26,7 +26,7 @@ async fn a_registry_that_is_suddenly_empty_is_held_until_an_admin_confirms(engin
     assert_eq!(silo.jobs("finds").await.len(), 6, "searches still find them");
     let exit = silo.cli(&["scan", "mine", "--wait"]).await;
     assert_eq!(exit.code, Some(1), "{exit:?}");
-    assert!(exit.stderr.ends_with("confirms that with: silo scan mine --confirm\n"), "{}", exit.stderr);
+    assert!(exit.stderr.ends_with("can confirm with: silo scan mine --confirm\n"), "{}", exit.stderr);
 
     let table = silo.cli(&["scan", "mine", "--confirm", "--wait"]).await.expect_success();
     assert!(table.contains("complete"), "{table}");

@@ -122,7 +122,7 @@ impl ComparisonRules {
 fn method(how: &ComparisonMethod) -> Result<CompiledMethod, String> {
     let sound = |bound: &NumberTolerance| match bound.is_sound() {
         true => Ok(()),
-        false => Err("bounds are numbers from 0".to_owned()),
+        false => Err("bounds must be numbers of at least 0".to_owned()),
     };
     Ok(match how {
         ComparisonMethod::Exact => CompiledMethod::Exact,
@@ -133,7 +133,7 @@ fn method(how: &ComparisonMethod) -> Result<CompiledMethod, String> {
         ComparisonMethod::Json { tolerance, ignore } => {
             sound(tolerance)?;
             if let Some(pointer) = ignore.iter().find(|pointer| !pointer.starts_with('/')) {
-                return Err(format!("{pointer:?} is no JSON pointer: write it as /member/0"));
+                return Err(format!("{pointer:?} is not a JSON pointer: write it like /member/0"));
             }
             CompiledMethod::Json(*tolerance, ignore.clone())
         }
@@ -143,14 +143,14 @@ fn method(how: &ComparisonMethod) -> Result<CompiledMethod, String> {
         }
         ComparisonMethod::Exists => CompiledMethod::Exists,
         ComparisonMethod::Size { percent } if percent.is_finite() && *percent >= 0.0 => CompiledMethod::Size(*percent),
-        ComparisonMethod::Size { .. } => return Err("percent is a number from 0".to_owned()),
+        ComparisonMethod::Size { .. } => return Err("percent must be a number of at least 0".to_owned()),
         ComparisonMethod::Ignore => CompiledMethod::Ignore,
     })
 }
 
 /// The first difference of two texts, as `Err`.
 fn text(masks: &[Regex], expected: &[u8], actual: &[u8]) -> Result<(), String> {
-    let utf8 = |bytes, whose| std::str::from_utf8(bytes).map_err(|_| format!("the {whose} file is no UTF-8 text"));
+    let utf8 = |bytes, whose| std::str::from_utf8(bytes).map_err(|_| format!("the {whose} file is not UTF-8 text"));
     let lines = |text: &str| {
         let masked = masks.iter().fold(text.to_owned(), |text, mask| mask.replace_all(&text, "*").into_owned());
         let mut lines: Vec<String> = masked.lines().map(|line| line.trim_end().to_owned()).collect();
@@ -164,7 +164,7 @@ fn text(masks: &[Regex], expected: &[u8], actual: &[u8]) -> Result<(), String> {
     match (expected.get(same), actual.get(same)) {
         (None, None) => Ok(()),
         (Some(_), None) => Err(format!("it ends after line {same}; expected lines: {}", expected.len())),
-        (None, Some(_)) => Err(format!("it goes on after line {same}, where it was expected to end")),
+        (None, Some(_)) => Err(format!("it continues after line {same}, where it was expected to end")),
         (Some(expected), Some(actual)) => Err(format!("line {} is {actual:.60?}, expected {expected:.60?}", same + 1)),
     }
 }
@@ -202,8 +202,8 @@ mod tests {
             (json!("sometimes"), "unknown variant"),
             (json!({"text": {"mask": []}}), "unknown field"),
             (json!({"text": {"masks": ["("]}}), "unclosed group"),
-            (json!({"json": {"tolerance": {"abs": -1}}}), "numbers from 0"),
-            (json!({"json": {"ignore": ["date"]}}), "no JSON pointer"),
+            (json!({"json": {"tolerance": {"abs": -1}}}), "numbers of at least 0"),
+            (json!({"json": {"ignore": ["date"]}}), "not a JSON pointer"),
             (json!({"size": {"percent": -1}}), "from 0"),
         ] {
             let why = rules(json!([{"files": "*", "compare": how}])).expect_err(says);
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!(text(&masks, b"on 2026-01-02 \r\nb\n\n", b"on 1999-12-31\nb"), Ok(()));
         assert_eq!(text(&[], b"a\nb", b"a\nc"), Err("line 2 is \"c\", expected \"b\"".to_owned()));
         assert!(text(&[], b"a\nb", b"a").is_err_and(|why| why.contains("ends after line 1")));
-        assert!(text(&[], b"a", b"a\nb").is_err_and(|why| why.contains("goes on after line 1")));
+        assert!(text(&[], b"a", b"a\nb").is_err_and(|why| why.contains("continues after line 1")));
         assert!(text(&[], b"a", b"\xff").is_err_and(|why| why.contains("UTF-8")));
     }
 

@@ -42,7 +42,7 @@ fn same(bound: Option<NumberTolerance>, old: &str, new: &str) -> bool {
 
 fn rows(bytes: &[u8], whose: &str) -> Result<Vec<StringRecord>, String> {
     let reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(bytes);
-    reader.into_records().collect::<Result<_, _>>().map_err(|why| format!("the {whose} file is no table: {why}"))
+    reader.into_records().collect::<Result<_, _>>().map_err(|why| format!("the {whose} file is not a table: {why}"))
 }
 
 #[cfg(test)]

@@ -61,9 +61,9 @@ pub fn compare(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::R
         let (state, message) = match (method, old.get(path), new.get(path)) {
             (CompiledMethod::Ignore, ..) => (ComparisonState::Ignored, String::new()),
             (_, Some(_), None) => {
-                (ComparisonState::Missing, "it was expected, and the job did not write it".to_owned())
+                (ComparisonState::Missing, "it was expected, but the job did not write it".to_owned())
             }
-            (_, None, _) => (ComparisonState::Extra, "the job wrote it, and it was not expected".to_owned()),
+            (_, None, _) => (ComparisonState::Extra, "the job wrote it, but it was not expected".to_owned()),
             (method, Some(old), Some(new)) => match files(&method, old, new) {
                 Ok(()) => (ComparisonState::Equal, String::new()),
                 Err(why) => (ComparisonState::Differs, why),
@@ -111,7 +111,7 @@ fn copy(rules: &ComparisonRules, from: &Path, to: &Path) -> io::Result<()> {
             continue;
         }
         if !metadata.is_file() {
-            return Err(io::Error::other(format!("{path} is no plain file; add a rule that ignores it")));
+            return Err(io::Error::other(format!("{path} is not a regular file; add a rule that ignores it")));
         }
         let target = to.join(&path);
         fs::create_dir_all(target.parent().unwrap_or(to))?;
@@ -133,10 +133,10 @@ fn walk(root: &Path) -> io::Result<BTreeMap<String, FileEntry>> {
             let entry = entry?;
             count += 1;
             if count > MAX_ENTRIES || depth > MAX_DEPTH {
-                return Err(io::Error::other(format!("{} holds too much to be compared", root.display())));
+                return Err(io::Error::other(format!("{} holds too many entries to compare", root.display())));
             }
             let name = entry.file_name().into_string().map_err(|name| {
-                io::Error::other(format!("{} has a name that is no UTF-8: {}", folder.display(), name.display()))
+                io::Error::other(format!("{} holds a name that is not UTF-8: {}", folder.display(), name.display()))
             })?;
             let path = format!("{prefix}{name}");
             let metadata = entry.path().symlink_metadata()?;
@@ -153,7 +153,7 @@ fn walk(root: &Path) -> io::Result<BTreeMap<String, FileEntry>> {
 fn files(method: &CompiledMethod, old: &FileEntry, new: &FileEntry) -> Result<(), String> {
     for ((_, metadata), whose) in [(old, "expected"), (new, "new")] {
         if !metadata.is_file() {
-            return Err(format!("the {whose} one is a link or something else that is no plain file"));
+            return Err(format!("the {whose} one is not a regular file"));
         }
     }
     let (expected, actual) = (old.1.len(), new.1.len());
@@ -171,7 +171,7 @@ fn files(method: &CompiledMethod, old: &FileEntry, new: &FileEntry) -> Result<()
         }
         CompiledMethod::Exact => bytes(&old.0, &new.0)
             .map_err(|why| format!("it cannot be read: {why}"))?
-            .map_or(Ok(()), |at| Err(line(old, new).unwrap_or_else(|| format!("it differs from byte {at} on")))),
+            .map_or(Ok(()), |at| Err(line(old, new).unwrap_or_else(|| format!("it differs from byte {at}")))),
         CompiledMethod::Text(masks) => text(masks, &whole(old)?, &whole(new)?),
         CompiledMethod::Json(bound, ignore) => value::compare(*bound, ignore, &whole(old)?, &whole(new)?),
         CompiledMethod::Csv(columns) => table::compare(columns, &whole(old)?, &whole(new)?),
@@ -184,16 +184,14 @@ fn line(old: &FileEntry, new: &FileEntry) -> Option<String> {
     let read = |(path, _): &FileEntry| String::from_utf8(fs::read(path).ok()?).ok().filter(|text| !text.contains('\0'));
     let (old, new) = (Some(old).filter(|it| is_small(it))?, Some(new).filter(|it| is_small(it))?);
     match text(&[], read(old)?.as_bytes(), read(new)?.as_bytes()) {
-        Ok(()) => Some(
-            "only line ends, or blanks at the ends of lines, differ: a rule with \"text\" lets them pass".to_owned(),
-        ),
+        Ok(()) => Some("only line ends or trailing blanks differ: a rule with \"text\" ignores them".to_owned()),
         Err(why) => Some(why),
     }
 }
 
 fn whole((path, metadata): &FileEntry) -> Result<Vec<u8>, String> {
     if metadata.len() > MAX_BYTES {
-        return Err(format!("{} bytes are too many for this way to compare; use exact or size", metadata.len()));
+        return Err(format!("{} bytes are too many for this comparison; use exact or size", metadata.len()));
     }
     fs::read(path).map_err(|why| format!("{} cannot be read: {why}", path.display()))
 }
@@ -265,16 +263,16 @@ mod tests {
         a.log Ignored 
         b/c Differs line 1 is "13", expected "12"
         big Equal 
-        come Extra the job wrote it, and it was not expected
-        gone Differs the new one is a link or something else that is no plain file
-        lf Differs only line ends, or blanks at the ends of lines, differ: a rule with "text" lets them pass
+        come Extra the job wrote it, but it was not expected
+        gone Differs the new one is not a regular file
+        lf Differs only line ends or trailing blanks differ: a rule with "text" ignores them
         nul Differs it has 2 bytes, expected 1
-        nul-same Differs it differs from byte 1 on
+        nul-same Differs it differs from byte 1
         x Differs line 1 is "a", expected "ab"
         "#);
         let expected = old.path().join("expected");
         let refused = update(&rules, &expected, new.path()).expect_err("a link");
-        assert!(refused.to_string().contains("gone is no plain file") && !expected.exists(), "{refused}");
+        assert!(refused.to_string().contains("gone is not a regular file") && !expected.exists(), "{refused}");
         fs::remove_file(new.path().join("gone")).expect("the link");
         for _ in 0..2 {
             update(&rules, &expected, new.path()).expect("it can be written");

@@ -7,7 +7,7 @@ use super::NumberTolerance;
 /// The first difference of two documents, as `Err`.
 pub(super) fn compare(bound: NumberTolerance, ignore: &[String], expected: &[u8], actual: &[u8]) -> Result<(), String> {
     let read =
-        |bytes, whose| serde_json::from_slice(bytes).map_err(|why| format!("the {whose} file is no JSON: {why}"));
+        |bytes, whose| serde_json::from_slice(bytes).map_err(|why| format!("the {whose} file is not JSON: {why}"));
     let (expected, actual): (Value, Value) = (read(expected, "expected")?, read(actual, "new")?);
     differs(bound, ignore, "", &expected, &actual).map_or(Ok(()), Err)
 }
@@ -75,6 +75,6 @@ mod tests {
             let told = compare(NumberTolerance::default(), &[], old.as_bytes(), new.as_bytes());
             assert_eq!(told, Err(says.to_owned()));
         }
-        assert!(compare(bound, &[], b"{}", b"{").is_err_and(|why| why.starts_with("the new file is no JSON")));
+        assert!(compare(bound, &[], b"{}", b"{").is_err_and(|why| why.starts_with("the new file is not JSON")));
     }
 }
