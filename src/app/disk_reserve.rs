@@ -15,7 +15,7 @@ const SIZE: usize = 1024 * 1024;
 pub(super) fn make_room(folder: &Path) -> bool {
     match try_to_write(folder) {
         Err(why) if is_full(&why) => {
-            tracing::error!("the disk of {} is full: make room there", folder.display());
+            tracing::error!("the disk of {} is full: free some space there", folder.display());
             _ = fs::remove_file(folder.join(FILE));
             try_to_write(folder).is_ok()
         }

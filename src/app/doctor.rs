@@ -68,7 +68,9 @@ pub async fn examine(settings: &ServiceSettings, engine: Option<String>) -> Vec<
     findings.push(
         match survey.map_err(|why| why.to_string()).and_then(|looked| looked.map_err(|why| why.to_string())) {
             Ok(survey) => index(&survey, looked.as_ref().and_then(|look| look.catalogue), runs),
-            Err(why) => bad("search index", why, "remove the folder 'index' in the data directory: it is built anew"),
+            Err(why) => {
+                bad("search index", why, "remove the folder 'index' in the data directory; the service rebuilds it")
+            }
         },
     );
     if let Some(times) = looked.and_then(|look| look.times) {
@@ -92,15 +94,15 @@ fn key_files(settings: &ServiceSettings, look: Option<&DatabaseInspection>) -> D
     let paths = ["token.key", "seal.key"].map(|name| settings.in_data(name));
     let known: Vec<PathBuf> = paths.into_iter().filter(|path| path.exists()).collect();
     if let Some(path) = known.iter().find(|path| open(path)) {
-        return bad(ABOUT, format!("others may read {}", path.display()), "chmod 600 it, and think of new keys");
+        return bad(ABOUT, format!("others may read {}", path.display()), "chmod 600 it, and consider new keys");
     }
     match look.map_or(Ok(None), |look| unfit(settings, look)) {
         Err(why) => bad(ABOUT, why.to_string(), ""),
         Ok(Some(finding)) => finding,
         Ok(None) if known.is_empty() => {
-            good(ABOUT, "none in the data directory: configured, or made at the first start")
+            good(ABOUT, "none in the data directory: configured, or created at the first start")
         }
-        Ok(None) => good(ABOUT, format!("{} in the data directory, for their owner alone", known.len())),
+        Ok(None) => good(ABOUT, format!("{} in the data directory, readable only by their owner", known.len())),
     }
 }
 
@@ -129,8 +131,8 @@ fn unfit(settings: &ServiceSettings, look: &DatabaseInspection) -> Result<Option
     if next.is_some() {
         return Ok(Some(notice(
             ABOUT,
-            "a rotation of seal.key was cut off",
-            "the next start of the service finishes it",
+            "a rotation of seal.key was interrupted",
+            "the service finishes it at its next start",
         )));
     }
     let (has_seal, token) = (look.seal_check.is_some(), of(&settings.auth.token_key, "token.key")?);
@@ -138,13 +140,13 @@ fn unfit(settings: &ServiceSettings, look: &DatabaseInspection) -> Result<Option
         return Ok(Some(notice(
             ABOUT,
             "seal.key is missing; nothing was sealed with it",
-            "the next start makes a new one",
+            "the service creates a new one at its next start",
         )));
     }
     let token_fits = look.token_check.is_none() || look.token_check == token.map(|key| key_check(&key));
     Ok((!token_fits).then(|| {
-        let advice = "put it back from a backup, or let everybody log in again; nothing else is lost";
-        notice(ABOUT, "token.key is missing, or another one than before", advice)
+        let advice = "restore it from a backup, or all users must log in again; nothing else is lost";
+        notice(ABOUT, "token.key is missing or has changed", advice)
     }))
 }
 
@@ -156,14 +158,16 @@ fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> Diagnostic
     };
     let DatabaseInspection { version, newest, catalogue, .. } = look;
     match (version, catalogue) {
-        (None, _) => notice(ABOUT, format!("{place}: no tables yet"), "the first start of the service makes them"),
+        (None, _) => notice(ABOUT, format!("{place}: no tables yet"), "the service creates them at its first start"),
         (Some(version), _) if version > newest => {
-            let text = format!("{place}: made by a newer SILO (its tables are version {version}, ours {newest})");
-            bad(ABOUT, text, "start that one, or restore a copy made before")
+            let text = format!(
+                "{place}: created by a newer SILO (its tables have version {version}, this program has {newest})"
+            );
+            bad(ABOUT, text, "start the newer SILO, or restore an older backup")
         }
         (Some(version), None) => {
-            let text = format!("{place}: tables of version {version}, this program has {newest}");
-            notice(ABOUT, text, "the next start of the service brings them up to date; copy the database before")
+            let text = format!("{place}: tables have version {version}, this program has {newest}");
+            notice(ABOUT, text, "the service migrates them at its next start; back up the database first")
         }
         (Some(version), Some(CatalogueState { revision, images, .. })) => {
             good(ABOUT, format!("{place}: tables of version {version}, {images} images, revision {revision}"))
@@ -174,30 +178,33 @@ fn database(settings: &ServiceSettings, look: &DatabaseInspection) -> Diagnostic
 fn index(survey: &IndexSurvey, catalogue: Option<CatalogueState>, runs: bool) -> DiagnosticFinding {
     const ABOUT: &str = "search index";
     const ANEW: &str =
-        "the service builds it anew at its start; remove the folder 'index' in the data directory to be sure";
+        "the service rebuilds it at its start; to be sure, remove the folder 'index' in the data directory";
     let Some((revision, count)) = survey.current else {
-        let text = if survey.has_other { "made by another version of SILO" } else { "not built yet" };
+        let text = if survey.has_other { "created by another version of SILO" } else { "not built yet" };
         return notice(ABOUT, text, if runs { "it is being built" } else { "the service builds it at its start" });
     };
     if survey.is_sound == Some(false) {
         return bad(ABOUT, "some of its files are damaged", ANEW);
     }
-    let Some(state) = catalogue else { return notice(ABOUT, "there is no catalogue to hold it against", "") };
+    let Some(state) = catalogue else { return notice(ABOUT, "there is no catalogue to compare it with", "") };
     let held =
         format!("revision {revision} with {count} images; the database has {} with {}", state.revision, state.images);
     if revision > state.revision {
-        return bad(ABOUT, format!("it shows another database: {held}"), ANEW);
+        return bad(ABOUT, format!("it belongs to another database: {held}"), ANEW);
     }
     if revision < state.revision {
-        let advice =
-            if runs { "a service follows within a second: look again" } else { "the service follows at its start" };
+        let advice = if runs {
+            "the service updates it within a second: check again"
+        } else {
+            "the service updates it at its start"
+        };
         return notice(ABOUT, format!("behind: {held}"), advice);
     }
     if count != state.images {
-        return bad(ABOUT, format!("it does not hold what the database holds: {held}"), ANEW);
+        return bad(ABOUT, format!("it differs from the database: {held}"), ANEW);
     }
-    let read = if survey.is_sound == Some(true) { ", every file is whole" } else { "" };
-    good(ABOUT, format!("as the database: revision {revision}, {count} images{read}"))
+    let read = if survey.is_sound == Some(true) { ", no file is damaged" } else { "" };
+    good(ABOUT, format!("same as the database: revision {revision}, {count} images{read}"))
 }
 
 fn good(about: &'static str, text: impl Into<String>) -> DiagnosticFinding {

@@ -21,7 +21,7 @@ pub enum Error {
     #[error("{0}")]
     TooLarge(String),
     /// The body has an unsupported `Content-Encoding`.
-    #[error("The body's Content-Encoding is not known here; send it is, or with gzip")]
+    #[error("The body's Content-Encoding is not supported; send the body unencoded or with gzip")]
     UnsupportedCoding,
     /// A unique name is taken.
     #[error("{0}")]
@@ -30,7 +30,7 @@ pub enum Error {
     #[error("{0}")]
     NotFound(String),
     /// The path exists, but not for this method.
-    #[error("this address does not take that method")]
+    #[error("this address does not support that method")]
     MethodNotAllowed,
     /// The token is missing or invalid.
     #[error("{0}")]
@@ -51,7 +51,7 @@ pub enum Error {
     #[error("{0}")]
     Unavailable(String),
     /// A job cannot be run as requested: all problems.
-    #[error("The job cannot be run so. {}", sentences(.0))]
+    #[error("The job cannot be run. {}", sentences(.0))]
     Unrunnable(Vec<PlanProblem>),
     /// Another process holds the lease now.
     #[error("another process has taken it over")]
@@ -97,6 +97,6 @@ impl From<search::Error> for Error {
 
 impl From<tokio::task::JoinError> for Error {
     fn from(why: tokio::task::JoinError) -> Self {
-        Error::Internal(format!("a piece of work ended badly: {why}"))
+        Error::Internal(format!("a background task failed: {why}"))
     }
 }

@@ -52,7 +52,7 @@ impl App {
         if !self.0.store.registry_set_hook(id, Some(&hook_digest(&token)), sealed.as_deref()).await? {
             return Err(Error::NotFound("No registry found with that ID".to_owned()));
         }
-        tracing::info!(registry = registry.name, is_signed = secret.is_some(), "hook made");
+        tracing::info!(registry = registry.name, is_signed = secret.is_some(), "hook created");
         let url = format!("{base}/hooks/{token}");
         Ok(NewHook { advice: hook_advice(registry.kind, &url).into(), url: url.into() })
     }
@@ -87,9 +87,9 @@ impl App {
         let Some(notice) = RegistryNotification::read(notification.body, notification.cloud_event) else {
             count("unknown", "unreadable");
             return Err(Error::Invalid(
-                "This is no notification that SILO reads: expected is a JSON object (or a list of them) as docker-registry, GitLab's \
-                 registry, Docker Hub, Harbor, Quay, GitHub (content type application/json), zot (CloudEvents), Azure or \
-                 Amazon's EventBridge send it"
+                "SILO does not know this notification: send a JSON object (or a list of objects) in the form of \
+                 docker-registry, GitLab's registry, Docker Hub, Harbor, Quay, GitHub (content type \
+                 application/json), zot (CloudEvents), Azure or Amazon EventBridge"
                     .to_owned(),
             ));
         };
@@ -115,14 +115,14 @@ impl App {
                 sender,
                 named,
                 waiting,
-                "hook: too many names, so all is looked into"
+                "hook: too many names; the whole registry is scanned"
             );
             return Ok(repositories);
         }
         self.0.store.hint_insert(registry.id, &repositories, now).await?;
         self.scan_request(registry.id, ScanTrigger::Hook).await?;
         count(sender, "taken");
-        tracing::debug!(registry = registry.name, sender, ?repositories, "the registry says that something changed");
+        tracing::debug!(registry = registry.name, sender, ?repositories, "notification of a change in the registry");
         Ok(repositories)
     }
 
@@ -136,7 +136,8 @@ impl App {
             return Ok(());
         }
         Err(Error::Unauthenticated(
-            "The signature in X-Hub-Signature-256 is missing or does not fit: give the sender the secret that the hook was made with",
+            "The signature in X-Hub-Signature-256 is missing or wrong: configure the sender with the secret of this \
+             hook",
         ))
     }
 }

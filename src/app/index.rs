@@ -77,14 +77,14 @@ impl App {
         let index = self.0.index.clone();
         spawn_blocking(move || index.check(whole)).await?;
         if self.0.index.is_broken() {
-            tracing::warn!("the search index on the disk is damaged or gone; it is built anew");
+            tracing::warn!("the search index on disk is damaged or missing; rebuilding it");
             self.0.signals.index_broken.notify_one();
         }
         Ok(())
     }
 
     fn index_leave(&self) {
-        tracing::warn!("the search index shows another catalogue: another database, or a copy; it is built anew");
+        tracing::warn!("the search index belongs to another catalogue (another database, or a copy); rebuilding it");
         self.0.index.leave();
         self.0.signals.index_broken.notify_one();
     }

@@ -14,8 +14,9 @@ use crate::config::ServiceSettings;
 use crate::store::{self, SEAL_KEY, SealedKind, SealedText, Store, TOKEN_KEY};
 
 /// What to do when the seal key is lost.
-pub(super) const LOST_ADVICE: &str = "stop the service and put the right seal.key back from a backup (or set auth.seal_key to it); \
-     without one, throw away what cannot be read with: silo keys rotate --forget-lost, and give it anew";
+pub(super) const LOST_ADVICE: &str = "stop the service and restore the right seal.key from a backup (or set \
+                                      auth.seal_key to it); without a backup, delete the unreadable secrets with: \
+                                      silo keys rotate --forget-lost, and enter them again";
 
 /// The result of a rotation.
 #[derive(Debug, PartialEq, Eq)]
@@ -54,8 +55,8 @@ pub(super) async fn examine(store: &Store, keys: &InstallationKeys) -> Result<()
         known => {
             if known.is_some() {
                 tracing::warn!(
-                    "token.key is another one than before: who was logged in logs in again. Processes on one database need \
-                     the same one (auth.token_key)"
+                    "token.key has changed: all users must log in again. All SILO processes on one database need the \
+                     same key (auth.token_key)"
                 );
             }
             store.key_check_set(TOKEN_KEY, &token).await?;
@@ -105,7 +106,8 @@ async fn rotate(
     let lost = unreadable(&openers, &sealed);
     if !lost.is_empty() && !forget_lost {
         return Err(StartError::Seal(format!(
-            "no key that is here opens {}. Name a file with the key that does with --from, or throw them away with --forget-lost",
+            "no available key opens {}. Give a file with the right key with --from, or delete the secrets with \
+             --forget-lost",
             in_words(&lost)
         )));
     }
@@ -120,7 +122,7 @@ async fn rotate(
         .collect();
     store.sealed_replace(&changes, &key_check(&key)).await.map_err(|why| match why {
         store::Error::Changed => StartError::Seal(
-            "somebody else wrote into the database meanwhile: stop every SILO that uses it, and try again".to_owned(),
+            "another process changed the database: stop every SILO process that uses it, and try again".to_owned(),
         ),
         other => other.into(),
     })?;

@@ -17,7 +17,7 @@ impl App {
         metrics::counter!("silo_runs_purged_for_room_total").increment(0);
         metrics::gauge!("silo_run_files_stuck").increment(0.0);
         if let Err(why) = self.run_disk_shortage().await {
-            tracing::warn!(%why, "the disk of runs could not be looked at");
+            tracing::warn!(%why, "the free space on the disk of runs could not be read");
         }
         match self.describe_catalogue().await {
             // The store has logged it already.

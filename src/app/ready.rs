@@ -84,7 +84,7 @@ impl App {
 fn write_everywhere(data: &Path, database: Option<PathBuf>) -> Result<(), String> {
     try_to_write(data).map_err(|why| format!("the data directory cannot be written: {why}"))?;
     match database {
-        Some(folder) => keep(&folder).map_err(|why| format!("the disk of the database has no room left: {why}")),
+        Some(folder) => keep(&folder).map_err(|why| format!("the disk of the database is full: {why}")),
         None => Ok(()),
     }
 }

@@ -169,7 +169,7 @@ impl App {
             registry = registry.name,
             all = marks.registry,
             namespaces = ?marks.namespaces,
-            "what is verified of the registry was changed"
+            "the registry's verified marks changed"
         );
         self.index_bring_up_to_date().await?;
         Ok(RegistryRecord { verified: marks, ..registry })
@@ -279,7 +279,7 @@ impl App {
         source.ping().await.map_err(in_words)?;
         let notes = tokio::time::timeout(LISTING_PATIENCE, unlisted(&source, form)).await.unwrap_or_default();
         for note in &notes {
-            tracing::warn!(registry = form.name, note, "the registry answers, but");
+            tracing::warn!(registry = form.name, note, "the registry answers, but has a problem");
         }
         let new = NewRegistry {
             name: form.name.clone(),
@@ -380,7 +380,7 @@ async fn unlisted(source: &RegistrySource, form: &RegistryForm) -> Vec<String> {
 
 fn changed_meanwhile(registry: &RegistryRecord) -> Error {
     let name = &registry.name;
-    Error::Conflict(format!("Registry {name} was changed by somebody else meanwhile; look at it, and try again"))
+    Error::Conflict(format!("Registry {name} was changed by another request; check it, and try again"))
 }
 
 /// Normalises namespaces of repositories, without duplicates. They need not exist yet.
@@ -397,8 +397,8 @@ fn checked_marks(marks: &VerifiedMarks) -> Result<VerifiedMarks> {
     let is_one = |name: &&String| name.len() <= LONGEST && !name.chars().any(|c| c.is_control() || c.is_whitespace());
     if let Some(wrong) = namespaces.iter().find(|name| !is_one(name)) {
         return Err(Error::Invalid(format!(
-            "{wrong:?} cannot be a namespace: it is what stands before the last slash of a repository, as team/maps in \
-             team/maps/ndvi, and / where there is no slash"
+            "{wrong:?} cannot be a namespace: a namespace is the part of a repository name before the last slash, \
+             such as team/maps in team/maps/ndvi, or / if there is no slash"
         )));
     }
     Ok(VerifiedMarks { registry: marks.registry, namespaces })

@@ -213,7 +213,7 @@ impl ImageBrowser {
         let configs = match self.source.fetch(repository, &digest).await? {
             FetchedContent::Image(configs) => configs,
             FetchedContent::Other(kind) => {
-                return Err(Error::NotFound(format!("{reference} is no container image but {kind}")));
+                return Err(Error::NotFound(format!("{reference} is not a container image but {kind}")));
             }
         };
         Ok(InspectedImage {
@@ -272,7 +272,7 @@ impl ImageBrowser {
         let others = self.other_tags(repository, &digest, tag).await?;
         if !others.is_empty() && !with_others {
             return Err(Error::Conflict(format!(
-                "{} deletes whole images only, and {reference} is also tagged {}; --force takes these tags away too",
+                "{} can only delete whole images, and {reference} is also tagged {}; --force deletes these tags too",
                 self.host,
                 others.join(", ")
             )));
@@ -281,7 +281,7 @@ impl ImageBrowser {
             DeletionOutcome::Done => Ok(UnpublishedTag { reference, digest, others }),
             DeletionOutcome::NotThere => Err(gone()),
             DeletionOutcome::Unsupported(why) => Err(Error::Conflict(format!(
-                "{} deletes no images ({why}); ask who runs it to allow it, or use its own pages",
+                "{} does not allow deletion ({why}); ask its operator to allow it, or use its web interface",
                 self.host
             ))),
         }
@@ -329,14 +329,14 @@ impl ImageBrowser {
         };
         let (digest, fetched) = match read.await {
             Ok(Some(read)) => read,
-            Ok(None) => return Err(format!("{reference}: it is gone")),
+            Ok(None) => return Err(format!("{reference}: the image no longer exists")),
             Err(why) => return Err(format!("{reference}: {why}")),
         };
         let content = content_of(&digest, fetched);
         match content.outcome {
             ContentOutcome::Seed(facts) => Ok(SeedImage { reference, digest, facts: *facts }),
-            ContentOutcome::Unlabelled => Err(format!("{reference}: it carries no Seed label")),
-            ContentOutcome::NotAnImage(_) => Err(format!("{reference}: it is no container image")),
+            ContentOutcome::Unlabelled => Err(format!("{reference}: the image has no Seed label")),
+            ContentOutcome::NotAnImage(_) => Err(format!("{reference}: it is not a container image")),
             ContentOutcome::Refused => {
                 let why: Vec<String> =
                     content.problems.into_iter().map(|ContentProblem { message, .. }| message).collect();

@@ -127,7 +127,7 @@ impl App {
                 labels
                     .pace
                     .take(asker, self.0.clock.now())
-                    .map_err(|wait| Error::Throttled { what: "Too many images of registries were asked for", wait })?;
+                    .map_err(|wait| Error::Throttled { what: "Too many requests for images in registries", wait })?;
                 let answer = self.remote_answer(&registry, &remote, host).await?;
                 labels.keep(remote, answer.clone(), self.0.clock.now());
                 answer

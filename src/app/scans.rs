@@ -45,7 +45,7 @@ impl App {
         };
         self.0.signals.scan_queued.notify_one();
         if trigger == ScanTrigger::Manual {
-            tracing::info!(scan = %id, %registry, "scan asked for");
+            tracing::info!(scan = %id, %registry, "scan requested");
         }
         Ok(id)
     }
@@ -71,7 +71,7 @@ impl App {
                 Ok(new)
             }
             Some(ScanRequest::Active(other)) => {
-                Err(Error::Conflict(format!("Scan {other} of this registry is under way; confirm when it is over")))
+                Err(Error::Conflict(format!("Scan {other} of this registry has not ended; confirm after it has")))
             }
             None => Err(Error::NotFound("No registry found with that ID".to_owned())),
         }
@@ -248,7 +248,7 @@ impl App {
     /// worker resumes it.
     async fn scan_interrupted(&self, claim: &ClaimedScan, why: &Error) {
         let is_stores = matches!(why, Error::StoreAway(_));
-        tracing::warn!(scan = %claim.id, %why, "an error ended a scan; it goes on later");
+        tracing::warn!(scan = %claim.id, %why, "a scan was interrupted by an error; it resumes later");
         self.0.interrupted.lock().await.push((claim.clone(), is_stores));
         _ = self.scans_give_back().await;
     }
@@ -268,7 +268,7 @@ impl App {
         let asked = store.scan_get(claim.id).await?;
         let attempts = asked.as_ref().map_or(0, |scan| scan.attempts);
         if claim.tries > MOST_ATTEMPTS {
-            let why = format!("{MOST_ATTEMPTS} attempts ended before the result was stored; the log says why");
+            let why = format!("{MOST_ATTEMPTS} attempts ended before the result was stored; see the log");
             return self.finish(&registry, claim, &scan::failed(&why, ScanCounts::default())).await;
         }
         let opened = match self.source_of(&registry, &self.limits()).await {

@@ -406,7 +406,7 @@ fn read_cursor(text: &str, order: SearchOrder) -> Result<SearchCursor> {
     };
     read().ok_or_else(|| {
         Error::Invalid(
-            "This cursor is not one of ours: take it from 'next' of the page before, with the same 'sort'".to_owned(),
+            "The cursor is invalid: take it from 'next' of the previous page, with the same 'sort'".to_owned(),
         )
     })
 }

@@ -33,18 +33,20 @@ pub enum StartError {
     #[error("the data directory {path} cannot be used: {why}. Give another with SILO_DATA")]
     Data { path: PathBuf, why: std::io::Error },
     #[error(
-        "there are no data of SILO in {path}: name the folder with --data or SILO_DATA, or begin there with: silo serve"
+        "there is no SILO data in {path}: give the folder with --data or SILO_DATA, or start there with: silo serve"
     )]
     NoData { path: PathBuf },
     #[error(
-        "another silo serves from the data directory {0} already: stop it, or give this one its own with SILO_DATA"
+        "another silo process already uses the data directory {0}: stop it, or give this one its own directory with \
+         SILO_DATA"
     )]
     Locked(PathBuf),
     #[error(
-        "the database file {path} is empty, but {other} shows that there was a catalogue: has the disk been full, or the file been cut? Restore it from a copy, or remove it to begin with an empty catalogue"
+        "the database file {path} is empty, but {other} shows that there was a catalogue: the disk may have been \
+         full, or the file truncated. Restore the file from a backup, or remove it to start with an empty catalogue"
     )]
     Emptied { path: PathBuf, other: PathBuf },
-    #[error("the disk of {folder} is full, so the database cannot be opened: make room there ({why})")]
+    #[error("the disk of {folder} is full, so the database cannot be opened: free some space there ({why})")]
     Full { folder: PathBuf, why: store::Error },
     #[error("the option {0}")]
     Option(String),
@@ -56,7 +58,7 @@ pub enum StartError {
     Store(#[from] store::Error),
     #[error(transparent)]
     Search(#[from] search::Error),
-    #[error("the search index cannot be made: {0}")]
+    #[error("the search index cannot be created: {0}")]
     Index(#[from] super::Error),
 }
 
@@ -91,7 +93,7 @@ impl App {
         let host = host_id(&settings.data).map_err(data_error)?;
         // No other process has this silo's runs: the lock is ours.
         warn_if_kept("runs", store.run_release_host(&host).await.map(drop));
-        warn_if_kept("room for uploads", store.upload_release_host(&host).await.map(drop));
+        warn_if_kept("upload reservations", store.upload_release_host(&host).await.map(drop));
         let uploads = settings.in_data("uploads");
         tokio::task::spawn_blocking(move || remove_parts(&uploads)).await.expect("removing does not panic");
         let folder = settings.in_data("index");
@@ -102,12 +104,12 @@ impl App {
         let app = Self::assemble(settings, clock, &keys, store, index, host, Some(lock))?;
         let images = app.0.store.origin_create_missing(app.0.clock.now()).await?;
         if images > 0 {
-            tracing::info!(images, "the catalogue knows now where the images of each job come from");
+            tracing::info!(images, "derived the origins of all jobs");
         }
         match app.index_start().await {
             Err(why @ Error::StoreAway(_)) => return Err(why.into()),
             // Searches report that the index is being built, or use the old one; the rest works.
-            Err(why) => tracing::error!(%why, "the search index could not be brought up to date; it is tried again"),
+            Err(why) => tracing::error!(%why, "the search index could not be updated; retrying"),
             Ok(()) => {}
         }
         let admin = app.first_admin().await?;
@@ -259,7 +261,7 @@ pub async fn open_store(settings: &ServiceSettings) -> Result<Store, StartError>
 /// no reason not to start.
 fn warn_if_kept(what: &str, released: store::Result<()>) {
     if let Err(why) = released {
-        tracing::warn!(%why, "{what} of the last process go on when their leases have run out");
+        tracing::warn!(%why, "leases of {what} could not be released; they expire on their own");
     }
 }
 

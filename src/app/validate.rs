@@ -58,7 +58,7 @@ impl App {
         };
         // The slowest manifest of a mebibyte takes a tenth of a second.
         let place = tokio::time::timeout(WAIT, self.0.judgements.acquire()).await;
-        let busy = "Too many manifests are being judged; try again later";
+        let busy = "Too many manifests are being checked; try again later";
         let Ok(Ok(_place)) = place else { return Err(Error::Unavailable(busy.to_owned())) };
         Ok(tokio::task::spawn_blocking(judge).await?)
     }
@@ -74,7 +74,7 @@ impl App {
         let judgements = tokio::task::spawn_blocking(judge).await?;
         if !judgements.is_empty() {
             store.content_set_validation(&judgements).await?;
-            tracing::info!(manifests = judgements.len(), "judged again by today's rules");
+            tracing::info!(manifests = judgements.len(), "checked again with the current rules");
         }
         Ok(there_may_be_more)
     }
@@ -96,7 +96,7 @@ impl App {
     async fn label_by_reference(&self, caller: &RequestCaller, reference: &str) -> Result<Option<String>> {
         let unnamed = || {
             Error::NotFound(format!(
-                "There is no image {reference} in the catalogue; one of a registry is named HOST/REPOSITORY:TAG"
+                "There is no image {reference} in the catalogue; the form of a name is HOST/REPOSITORY:TAG"
             ))
         };
         let (host, image) = reference.split_once('/').ok_or_else(unnamed)?;

@@ -47,7 +47,7 @@ fn file_handles(settings: &ServiceSettings) -> DiagnosticFinding {
         Some((possible, handles)) => DiagnosticFinding::new(
             ABOUT,
             DiagnosticVerdict::Notice,
-            format!("{handles} at most, enough for {possible} of {wanted} connections (http.connections)"),
+            format!("{handles} at most, enough for {possible} connections of {wanted} (http.connections)"),
             "raise the limit for the service: LimitNOFILE in systemd, ulimit -Hn in a shell",
         ),
     }

@@ -23,7 +23,7 @@ pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Ve
     let engine = match told {
         Ok(engine) => good(ABOUT, format!("{} at {} ({})", engine.name, engine.address, engine.platform)),
         Err(why) => {
-            notice(ABOUT, why.to_string(), "runs of the service wait for one; silo run and silo batch need one")
+            notice(ABOUT, why.to_string(), "the service's runs wait for an engine; silo run and silo batch need one")
         }
     };
     let mut findings = vec![engine];
@@ -35,8 +35,9 @@ pub(super) async fn engine(settings: &ServiceSettings, at: Option<String>) -> Ve
 
 async fn mounts(settings: &ServiceSettings, docker: Option<DockerClient>) -> DiagnosticFinding {
     const ABOUT: &str = "mounts";
-    const ADVICE: &str = "only folders that runs.mount_roots names can be mounted, and inputs of runs.input_roots are copied; for \
-        more, let SILO be root on the engine's machine, outside of containers";
+    const ADVICE: &str = "only the folders in runs.mount_roots themselves can be mounted, and inputs from \
+                          runs.input_roots are copied; to mount subfolders, run SILO as root on the engine's machine, \
+                          outside of containers";
     let runs = &settings.runs;
     let is_used = !runs.mount_roots.is_empty() || !runs.input_roots.is_empty();
     let place = settings.in_data(format!(".probe-{}", random_id()));
@@ -46,10 +47,10 @@ async fn mounts(settings: &ServiceSettings, docker: Option<DockerClient>) -> Dia
         None => true,
     };
     match (may, sees) {
-        (true, true) => good(ABOUT, "SILO can hold what runs are given of this machine"),
-        (false, _) if is_used => notice(ABOUT, "whoever asks this may not mount, so folders cannot be held", ADVICE),
-        (true, false) if is_used => notice(ABOUT, "the engine does not see what SILO mounts", ADVICE),
-        _ => good(ABOUT, "not possible here, and not needed: no folders of this machine are given to runs"),
+        (true, true) => good(ABOUT, "SILO can hold this machine's files and folders for runs"),
+        (false, _) if is_used => notice(ABOUT, "this user may not mount, so folders cannot be held", ADVICE),
+        (true, false) if is_used => notice(ABOUT, "the engine does not see SILO's mounts", ADVICE),
+        _ => good(ABOUT, "not possible here, and not needed: runs use no folders of this machine"),
     }
 }
 
@@ -60,17 +61,17 @@ pub(super) fn network(settings: &ServiceSettings) -> DiagnosticFinding {
         RunNetwork::None if runs.bridge_registries.is_empty() => good(ABOUT, "none (runs.network)"),
         RunNetwork::None => {
             let registries = runs.bridge_registries.join(", ");
-            good(ABOUT, format!("none (runs.network), but for jobs of {registries} (runs.bridge_registries)"))
+            good(ABOUT, format!("none (runs.network), except for jobs from {registries} (runs.bridge_registries)"))
         }
         RunNetwork::Bridge => notice(
             ABOUT,
-            "bridge (runs.network): every job reaches what this machine's neighbours and metadata services serve",
-            "set runs.network to none, and name registries whose jobs need one in runs.bridge_registries",
+            "bridge (runs.network): every job can reach this machine's neighbours and metadata services",
+            "set runs.network to none, and list registries whose jobs need a network in runs.bridge_registries",
         ),
         RunNetwork::Host => notice(
             ABOUT,
-            "host (runs.network): every job reaches all that this machine reaches, and its own services",
-            "set runs.network to none, and name registries whose jobs need one in runs.bridge_registries",
+            "host (runs.network): every job can reach everything that this machine can, and its own services",
+            "set runs.network to none, and list registries whose jobs need a network in runs.bridge_registries",
         ),
     }
 }

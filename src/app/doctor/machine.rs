@@ -26,34 +26,34 @@ pub(super) fn data_folder(settings: &ServiceSettings) -> DiagnosticFinding {
     let shown = data.display();
     match fs::metadata(data) {
         Ok(about) if about.is_dir() => {}
-        Ok(_) => return bad(ABOUT, format!("{shown} is no folder"), "give another with --data or SILO_DATA"),
+        Ok(_) => return bad(ABOUT, format!("{shown} is not a folder"), "give another folder with --data or SILO_DATA"),
         Err(why) if why.kind() == ErrorKind::NotFound => {
-            return notice(ABOUT, format!("{shown} is not there yet"), "the first start of the service makes it");
+            return notice(ABOUT, format!("{shown} does not exist yet"), "the service creates it at its first start");
         }
-        Err(why) => return bad(ABOUT, format!("{shown}: {why}"), "give another with --data or SILO_DATA"),
+        Err(why) => return bad(ABOUT, format!("{shown}: {why}"), "give another folder with --data or SILO_DATA"),
     }
     if let Err(why) = try_to_write(data) {
         return bad(
             ABOUT,
             format!("{shown} cannot be written: {why}"),
-            "let the service's user write there, and make room",
+            "give the service's user write permission, and free some space",
         );
     }
     let mode = others(data);
     let open = open_files(settings);
     match (&open[..], mode) {
-        ([], 0) => good(ABOUT, format!("{shown}, for its owner alone, and so are its files")),
+        ([], 0) => good(ABOUT, format!("{shown}: only its owner can read it and its files")),
         ([], _) => {
-            let text = format!("others may look into {shown} (mode {:o})", 0o700 | mode);
-            notice(ABOUT, text, "chmod 700 it: keys and passwords lie there")
+            let text = format!("other users can list {shown} (mode {:o})", 0o700 | mode);
+            notice(ABOUT, text, "chmod 700 it: it holds keys and password hashes")
         }
         (open, 0) => {
-            let text = format!("{} may be read by others, but for the folder that keeps them out", listed(open));
-            notice(ABOUT, text, "chmod 600 them: copies of them will be open")
+            let text = format!("{} would be readable by other users, if the folder were", listed(open));
+            notice(ABOUT, text, "chmod 600 them: copies keep this mode")
         }
         (open, _) => {
-            let text = format!("others may look into {shown} (mode {:o}) and read {}", 0o700 | mode, listed(open));
-            bad(ABOUT, text, "chmod 700 the folder and 600 the files in it: password hashes stand there")
+            let text = format!("other users can list {shown} (mode {:o}) and read {}", 0o700 | mode, listed(open));
+            bad(ABOUT, text, "chmod 700 the folder and 600 the files in it: they hold password hashes")
         }
     }
 }
@@ -86,7 +86,8 @@ pub(super) fn disks(settings: &ServiceSettings) -> Vec<DiagnosticFinding> {
     }
     let stuck = stuck_in(&settings.runs_folder());
     if let Some((first, why)) = stuck.first() {
-        let text = format!("{} folders of ended runs cannot be removed, as {}: {why}", stuck.len(), first.display());
+        let text =
+            format!("{} folders of ended runs cannot be removed, such as {}: {why}", stuck.len(), first.display());
         findings.push(notice("removals", text, "remove them as root; the service tries again every ten minutes"));
     }
     findings
@@ -96,17 +97,17 @@ fn data_disk(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "disk";
     const LITTLE: u64 = 64 * MIB;
     let Some(free) = space(&settings.data).map(|space| space.free) else {
-        return notice(ABOUT, "nobody can tell how much is free", "");
+        return notice(ABOUT, "the free space is unknown", "");
     };
     let text = format!("{} MiB are free in {}", free / MIB, settings.data.display());
     let database = settings.sqlite_path();
     let is_sqlite = settings.database.url.expose_secret().is_empty() && database.exists();
     if is_sqlite && database.parent().is_some_and(|folder| !is_kept(folder)) {
-        let text = format!("{text}, and what is kept for a start on a full disk is used up");
-        return notice(ABOUT, text, "make room: the service keeps it again then, and is not ready until it can");
+        let text = format!("{text}, and the reserve for a start on a full disk is used up");
+        return notice(ABOUT, text, "free some space: the service is not ready until it can restore the reserve");
     }
     match free < LITTLE {
-        true => notice(ABOUT, text, "make room before the disk is full"),
+        true => notice(ABOUT, text, "free some space before the disk is full"),
         false => good(ABOUT, text),
     }
 }
@@ -114,19 +115,12 @@ fn data_disk(settings: &ServiceSettings) -> DiagnosticFinding {
 fn disk_of_runs(settings: &ServiceSettings) -> DiagnosticFinding {
     const ABOUT: &str = "disk of runs";
     let folder = settings.runs_folder();
-    let Some(space) = space(&folder) else { return notice(ABOUT, "nobody can tell how much is free", "") };
+    let Some(space) = space(&folder) else { return notice(ABOUT, "the free space is unknown", "") };
     let reserve = reserve(settings.runs.reserve_mib, space);
     if space.free < reserve {
         let shortage = RunDiskShortage { free: space.free, reserve };
-        return bad(
-            ABOUT,
-            shortage.to_string(),
-            "runs wait until there is room: remove files, or lower what is kept free",
-        );
+        return bad(ABOUT, shortage.to_string(), "runs wait for free space: remove files, or lower runs.reserve_mib");
     }
     let (free, kept) = (space.free / MIB, reserve / MIB);
-    good(
-        ABOUT,
-        format!("{free} MiB are free in {}, of which {kept} are kept free (runs.reserve_mib)", folder.display()),
-    )
+    good(ABOUT, format!("{free} MiB are free in {}, of which {kept} are reserved (runs.reserve_mib)", folder.display()))
 }

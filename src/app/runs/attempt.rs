@@ -147,7 +147,7 @@ impl App {
                 () = stop.cancelled() => {
                     // The container runs on, and the next start takes it over.
                     leave.set();
-                    tracing::info!(run = claim.id, "a run is left to the next start");
+                    tracing::info!(run = claim.id, "a run is left for the next start of the service");
                     return Ok(None);
                 }
             }
@@ -179,11 +179,7 @@ impl App {
         let owner = self.0.store.user_get(summary.owner_id).await?;
         let may = owner.is_some_and(|owner| owner.role != UserRole::User);
         if !may {
-            tracing::info!(
-                run = summary.id,
-                owner = summary.owner,
-                "a run is stopped: its owner may run no jobs any more"
-            );
+            tracing::info!(run = summary.id, owner = summary.owner, "stopping a run: its owner may no longer run jobs");
         }
         Ok(may)
     }
@@ -239,7 +235,7 @@ impl App {
             // The engine does not tell the result now; it may later.
             Err(attempt_error::Error::Engine(why)) => {
                 self.engine_forget().await;
-                Err(Error::Internal(format!("the run goes on when its engine answers: {why}")))
+                Err(Error::Internal(format!("the run resumes when its engine answers: {why}")))
             }
             Err(why) => Ok(AttemptEnd::failed(SystemFailure::Disk, &why.to_string())),
         }

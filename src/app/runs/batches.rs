@@ -61,7 +61,7 @@ impl App {
         let mut found = self.run_list(session, filter, None, MOST_ROWS as u32).await?;
         if found.is_empty() {
             let word = status.as_str();
-            return Err(Error::Conflict(format!("No row of batch {batch} is {word}, so there is nothing to do again")));
+            return Err(Error::Conflict(format!("No row of batch {batch} is {word}, so there is nothing to rerun")));
         }
         self.check_room(session, found.len()).await?;
         found.sort_by_key(|run| run.batch_row);
@@ -121,8 +121,8 @@ impl<'a> BatchBuilder<'a> {
         if self.stored_bytes > MOST_STORED_MIB * 1024 * 1024 {
             let before = self.row - 1;
             return Err(Error::TooLarge(format!(
-                "What is stored of all rows of a batch together may be {MOST_STORED_MIB} MiB, which row {} exceeds: send batches of \
-                 {before} rows, or large values as files",
+                "A batch may have {MOST_STORED_MIB} MiB of stored values, which row {} exceeds: send batches of \
+                 {before} rows, or send large values as files",
                 self.row
             )));
         }

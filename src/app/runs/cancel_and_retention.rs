@@ -39,7 +39,7 @@ impl App {
             let status = if stored.summary.finished_at.is_some() { status } else { "over" };
             return Err(Error::Conflict(format!("Run {id} has ended ({status}), so there is nothing to cancel")));
         }
-        tracing::info!(run = id, by, "a run is to be stopped");
+        tracing::info!(run = id, by, "run cancel requested");
         self.0.going.cancel(id);
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         // A run without a lease is claimed by a worker, which ends it.
@@ -103,10 +103,10 @@ impl App {
     pub async fn run_delete(&self, session: &UserSession, id: &str) -> Result<()> {
         let stored = self.run_stored(session, id).await?;
         if !stored.summary.status.is_final() {
-            return Err(Error::Conflict(format!("Run {id} goes on; cancel it first")));
+            return Err(Error::Conflict(format!("Run {id} has not ended; cancel it first")));
         }
         self.run_purge(id).await?;
-        tracing::info!(run = id, "a run's files were thrown away");
+        tracing::info!(run = id, "a run's files were deleted");
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl App {
                 self.0.store.run_list_outdated(before, &self.0.host, before - OF_OTHERS, failed, BATCH).await?;
             for id in &outdated {
                 if let Err(why) = self.run_purge(id).await {
-                    tracing::warn!(run = id, %why, "the files of a run cannot be thrown away");
+                    tracing::warn!(run = id, %why, "a run's files cannot be deleted");
                     failed += 1;
                     first = first.and(Err(why));
                 }
@@ -158,7 +158,7 @@ impl App {
             let Some(folder) = read_record(&stored)?.folder else { continue };
             if tokio::fs::try_exists(&folder).await.unwrap_or_default() {
                 self.discard(folder).await?;
-                tracing::info!(run = id, "a run's files were thrown away, as another silo was asked");
+                tracing::info!(run = id, "a run's files were deleted, as another SILO process was asked to");
             }
         }
         Ok(())
@@ -168,7 +168,7 @@ impl App {
     pub(super) async fn run_remove_containers(&self, machine: &ContainerEngine, id: &str) {
         for container in machine.docker.containers(&format!("{RUN}={id}")).await.unwrap_or_default() {
             if let Err(why) = machine.docker.remove(&container.id).await {
-                tracing::warn!(container = container.id, %why, "a container stays behind");
+                tracing::warn!(container = container.id, %why, "a leftover container cannot be removed");
             }
         }
     }
@@ -189,9 +189,9 @@ impl App {
             if run.is_some_and(|run| held.contains(run)) {
                 continue;
             }
-            tracing::warn!(container = container.id, run, "removing a container that no run has any more");
+            tracing::warn!(container = container.id, run, "removing a container without a run");
             if let Err(why) = machine.docker.remove(&container.id).await {
-                tracing::warn!(container = container.id, %why, "it stays behind");
+                tracing::warn!(container = container.id, %why, "the container cannot be removed");
             }
         }
         Ok(())

@@ -61,7 +61,8 @@ impl App {
                 Err(RemovalError::Halted(_)) => return Ok(()),
                 Err(why) => {
                     stuck += 1;
-                    tracing::warn!(%why, "files of a run stay behind; remove them as root, or look whether the engine runs");
+                    tracing::warn!(%why, "a run's files cannot be removed; remove them as root, or check that the \
+                                          engine runs");
                     _ = tokio::fs::write(why_file, why.to_string()).await;
                 }
             }
@@ -92,7 +93,7 @@ impl App {
                 Err(why) => Err(why),
             };
             if let Err(why) = opened {
-                tracing::warn!(%why, "the engine does not open folders of other users");
+                tracing::warn!(%why, "the engine cannot open folders of other users");
                 return Ok(removed);
             }
         }

@@ -32,7 +32,7 @@ pub(in crate::app) struct RunDiskShortage {
 impl std::fmt::Display for RunDiskShortage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (free, reserve) = (self.free / MIB, self.reserve / MIB);
-        write!(f, "the disk of runs has {free} MiB free, and {reserve} MiB are kept free (runs.reserve_mib)")
+        write!(f, "the disk of runs has {free} MiB free, but {reserve} MiB must stay free (runs.reserve_mib)")
     }
 }
 
@@ -55,8 +55,8 @@ impl App {
         }
         let before = std::mem::replace(&mut *self.0.shortage.lock(), shortage);
         match (before, shortage) {
-            (None, Some(short)) => tracing::warn!("runs wait: {short}; make room, or lower what is kept free"),
-            (Some(_), None) => tracing::info!("runs go on: the disk of runs has room again"),
+            (None, Some(short)) => tracing::warn!("runs wait: {short}; free some space, or lower runs.reserve_mib"),
+            (Some(_), None) => tracing::info!("runs continue: the disk of runs has free space again"),
             _ => {}
         }
         Ok(shortage.is_none())
@@ -91,14 +91,10 @@ impl App {
             return Ok(false);
         }
         for (id, bytes) in chosen.into_iter().filter(|(_, bytes)| *bytes > 0) {
-            tracing::warn!(
-                run = id,
-                bytes,
-                "the files of an ended run are removed, because others need room on the disk"
-            );
+            tracing::warn!(run = id, bytes, "removing the files of an ended run to free disk space for others");
             match self.run_purge(&id).await {
                 Ok(()) => metrics::counter!("silo_runs_purged_for_room_total").increment(1),
-                Err(why) => tracing::warn!(run = id, %why, "they stay"),
+                Err(why) => tracing::warn!(run = id, %why, "the files cannot be removed"),
             }
         }
         self.remove_discarded(&CancellationToken::new()).await?;
@@ -125,6 +121,6 @@ impl App {
 
     fn shortage_message(&self) -> Option<String> {
         let shortage = *self.0.shortage.lock();
-        shortage.map(|shortage| format!("It waits for room: {shortage}."))
+        shortage.map(|shortage| format!("It waits for disk space: {shortage}."))
     }
 }

@@ -99,7 +99,7 @@ impl App {
             }
             Ok(None) => Err(DownloadError::NoRoom { most_mib: self.settings().runs.uploads_per_user_mib }),
             Err(why) => {
-                tracing::warn!(%why, run = fetched.claim.id, "room for an input cannot be reserved");
+                tracing::warn!(%why, run = fetched.claim.id, "space for an input cannot be reserved");
                 Err(DownloadError::NotReserved)
             }
         }
@@ -108,7 +108,7 @@ impl App {
     /// Discards what an attempt has fetched: the next attempt fetches it again.
     pub(super) async fn run_discard_fetched(&self, run: &str, root: &Path) {
         if let Err(why) = self.discard(fetched_in(root)).await {
-            tracing::warn!(run, %why, "fetched inputs stay behind until the run's files are removed");
+            tracing::warn!(run, %why, "fetched inputs cannot be removed; they stay until the run's files are removed");
         }
     }
 }
@@ -122,11 +122,11 @@ pub(super) fn fetched_in(root: &Path) -> PathBuf {
 fn read_url(text: &str) -> std::result::Result<Url, (&'static str, &'static str)> {
     match Url::parse(text) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => Err((
-            "its address holds a user or a password, which are not sent.",
-            "Fetch the file yourself, and send it: POST /api/v1/uploads.",
+            "its url contains a user or a password, which are not sent.",
+            "Download the file and upload it: POST /api/v1/uploads.",
         )),
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
-        _ => Err(("its url is no address of a file.", "Give one that begins with https:// or http://.")),
+        _ => Err(("its url is not the address of a file.", "Give a url that begins with https:// or http://.")),
     }
 }
 

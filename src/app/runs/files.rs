@@ -67,7 +67,7 @@ impl App {
     pub async fn run_folder(&self, session: &UserSession, id: &str) -> Result<RunFolder> {
         let stored = self.run_stored(session, id).await?;
         if let Some(at) = stored.summary.purged_at {
-            return Err(Error::NotFound(format!("The logs and outputs of run {id} were thrown away at {at}")));
+            return Err(Error::NotFound(format!("The logs and outputs of run {id} were deleted at {at}")));
         }
         let record = read_record(&stored)?;
         let root = record.folder.clone().ok_or_else(no_such_run)?;
@@ -90,7 +90,7 @@ impl RunFolder {
         if attempt == 0 || attempt > begun {
             let id = &self.record.id;
             return Err(Error::NotFound(match begun {
-                0 => format!("Run {id} was not begun yet, so it has no logs"),
+                0 => format!("Run {id} has not started yet, so it has no logs"),
                 _ => format!("Run {id} has no attempt {attempt}; it has {begun}"),
             }));
         }
@@ -136,7 +136,7 @@ impl RunFolder {
 
     fn there(&self, left: &CapturedFile) -> Result<RunOutputFile> {
         let path = inside(&self.folder.output, &left.path);
-        let path = path.ok_or_else(|| Error::NotFound(format!("The file {} is gone", left.path)))?;
+        let path = path.ok_or_else(|| Error::NotFound(format!("The file {} no longer exists", left.path)))?;
         Ok(RunOutputFile { path, left: left.clone() })
     }
 }

@@ -19,7 +19,7 @@ impl App {
     pub(super) fn host_path(&self, path: &Path, roots: &[PathBuf]) -> std::result::Result<HostPath, String> {
         let own = [self.settings().data.clone(), self.settings().runs_folder()];
         let found = below(path, roots).filter(|found| !own.iter().any(|own| meet(own, &found.path)));
-        found.ok_or_else(|| format!("{} is not there, or not in a folder that runs may use.", path.display()))
+        found.ok_or_else(|| format!("{} does not exist, or is not in a folder that runs may use.", path.display()))
     }
 
     /// The same for a mount, which the machine must be able to hold.

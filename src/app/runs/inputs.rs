@@ -93,7 +93,7 @@ impl App {
             FileSpec::Path { path, .. } => Ok(self.run_file_of_server(file, path)),
             FileSpec::Unclear => Ok(Err(InputProblem {
                 input: file.input.clone(),
-                message: "it must say where its file is, by exactly one of upload, url, run and path.".to_owned(),
+                message: "it needs exactly one of upload, url, run and path.".to_owned(),
                 help: "Give one of them.".to_owned(),
                 is_passing: false,
             })),
@@ -111,8 +111,8 @@ impl App {
         let Some((upload, metadata)) = found.zip(path.metadata().ok()) else {
             return Ok(Err(InputProblem {
                 input: file.input.clone(),
-                message: format!("there is no upload {sha256} of yours."),
-                help: "Send the file first: POST /api/v1/uploads.".to_owned(),
+                message: format!("you have no upload {sha256}."),
+                help: "Upload the file first: POST /api/v1/uploads.".to_owned(),
                 is_passing: false,
             }));
         };
@@ -144,11 +144,11 @@ impl App {
         let stored = self.0.store.run_get(run).await?;
         let session = UserSession::of(user.clone());
         let Some(stored) = stored.filter(|stored| may_see(&session, &stored.summary)) else {
-            return trouble(format!("there is no run {run} of yours."), "Look for it with GET /api/v1/runs.");
+            return trouble(format!("you have no run {run}."), "List your runs with GET /api/v1/runs.");
         };
         if stored.summary.purged_at.is_some() {
             return trouble(
-                format!("the outputs of run {run} were thrown away."),
+                format!("the outputs of run {run} were deleted."),
                 "Run it again, or give the file itself.",
             );
         }
@@ -160,11 +160,13 @@ impl App {
         let chosen = chosen(&file.source, record.outputs.as_ref());
         if chosen.is_empty() {
             return trouble(
-                format!("run {run} has left no such output."),
-                "Name one of its outputs with output, or a file in its output directory with file.",
+                format!("run {run} has no such output."),
+                "Give one of its outputs with output, or a file in its output directory with file.",
             );
         }
-        let Some(root) = &record.folder else { return trouble(format!("the files of run {run} are not here."), "") };
+        let Some(root) = &record.folder else {
+            return trouble(format!("the files of run {run} are not available here."), "");
+        };
         let folder = crate::engine::run::folder::RunPaths::new(root.clone());
         let chain = chain_of(&folder.context());
         let output = folder.output;
@@ -173,7 +175,7 @@ impl App {
         for (name, left) in chosen {
             // Links that the job may have left are not followed out of the folder.
             let Some(path) = inside(&output, &left.path) else {
-                return trouble(format!("the file {} of run {run} is gone.", left.path), "Run it again.");
+                return trouble(format!("the file {} of run {run} no longer exists.", left.path), "Run it again.");
             };
             let base = left.path.rsplit('/').next().unwrap_or(&left.path).to_owned();
             let base = file.source.name().cloned().filter(|_| !several).unwrap_or(base);
@@ -243,7 +245,7 @@ fn chain_of(context: &Path) -> Option<serde_json::Value> {
     document.get("RECIPE").or(document.get("JOB")).cloned()
 }
 
-const ROOTS_OF_INPUTS: &str = "Give a path below one of the folders in runs.input_roots, or send the file.";
+const ROOTS_OF_INPUTS: &str = "Give a path below one of the folders in runs.input_roots, or upload the file.";
 
 /// A file below a folder; `None` if a link leads out of the folder.
 pub(super) fn inside(folder: &Path, relative: &str) -> Option<PathBuf> {

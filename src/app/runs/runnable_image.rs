@@ -39,7 +39,7 @@ impl App {
                 (Some(image), name)
             }
             RequestedImage::Reference(name) if name.trim().is_empty() => {
-                return Err(Error::Invalid("image is missing: name the image that shall run".to_owned()));
+                return Err(Error::Invalid("image is missing: give the image to run".to_owned()));
             }
             RequestedImage::Reference(name) => (self.image_by_reference(name).await?, name.clone()),
         };
@@ -58,7 +58,8 @@ impl App {
                  (`skopeo copy oci:FOLDER:TAG docker-daemon:{name}`), or push it to a registry"
             )),
             None => Error::NotFound(format!(
-                "There is no image {name} in the catalogue, nor at the container engine: scan its registry first, or pull it"
+                "The image {name} is neither in the catalogue nor in the container engine: scan its registry first, \
+                 or pull it"
             )),
         })
     }

@@ -37,7 +37,7 @@ impl App {
         };
         let text = self.0.sealer.open(&place(id), sealed).map_err(|why| unreadable(&why))?;
         let plain: BTreeMap<String, String> =
-            serde_json::from_str(text.expose_secret()).map_err(|_| unreadable(&"it is no object"))?;
+            serde_json::from_str(text.expose_secret()).map_err(|_| unreadable(&"it is not an object"))?;
         Ok(RunSecrets::from_rest(plain))
     }
 }
@@ -78,10 +78,7 @@ pub(super) fn check_secrets(inputs: &RunInputs) -> Result<()> {
     if gone.is_empty() {
         return Ok(());
     }
-    Err(Error::Invalid(format!(
-        "The run's secrets were thrown away with its files: give these again: {}",
-        gone.join(", ")
-    )))
+    Err(Error::Invalid(format!("The run's secrets were deleted with its files. Give these again: {}", gone.join(", "))))
 }
 
 #[cfg(test)]

@@ -62,8 +62,9 @@ impl App {
                 let before = other.unwrap_or_default().0;
                 let Ok(staged) = timeout(limit.saturating_sub(before), staging).await else {
                     return ends(SystemFailure::TimeLimit.error(format!(
-                        "Its inputs were not there within the time limit of this run, {} seconds, towards which fetching them counts. \
-                         The limit is what was asked for (timeoutSeconds), or the most that the server allows (runs.longest_hours).",
+                        "Its inputs were not ready within this run's time limit of {} seconds, which includes \
+                         fetching them. The limit is the requested one (timeoutSeconds), or the server's maximum \
+                         (runs.longest_hours).",
                         limit.as_secs()
                     )));
                 };
@@ -87,7 +88,7 @@ impl App {
     ) -> StagingResult<StagedAttempt> {
         // Its files are those of this user.
         let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
-            let why = format!("The user {} who asked for it is gone.", task.stored.summary.owner);
+            let why = format!("The user {} who requested the run no longer exists.", task.stored.summary.owner);
             return ends(SystemFailure::Unknown.permanent_error(why));
         };
         if task.resumed.is_none() {
@@ -141,8 +142,7 @@ impl App {
         let fetched = FetchedInputs::new(&folder, claim, owner.id);
         let found = self.run_files(owner, files, Some(&fetched));
         let Ok(found) = timeout(Duration::from_secs(u64::from(most)), found).await else {
-            let why =
-                format!("The inputs were not fetched within {most} seconds, which is the most (runs.fetch_seconds).");
+            let why = format!("The inputs were not fetched within {most} seconds, the maximum (runs.fetch_seconds).");
             return Ok(Err(SystemFailure::InputFetch.error(why)));
         };
         Ok(found?.map_err(|troubles| {

@@ -184,7 +184,7 @@ impl App {
         let real = |(name, path): (String, PathBuf)| match self.mount_path(&path, machine) {
             Ok(host) => Some((name, host.path)),
             Err(message) => {
-                let help = "Give a folder below one of those in runs.mount_roots.".to_owned();
+                let help = "Give a folder below one of the folders in runs.mount_roots.".to_owned();
                 problems.push(PlanProblem { code: PlanCode::BadValue, subject: name, message, help });
                 None
             }
@@ -332,7 +332,7 @@ impl App {
 }
 
 pub(super) fn read_spec(text: &str) -> Result<RunSpec> {
-    serde_json::from_str(text).map_err(|why| Error::Internal(format!("what a run was asked for: {why}")))
+    serde_json::from_str(text).map_err(|why| Error::Internal(format!("the request of a run: {why}")))
 }
 
 /// The manifest in a run's record.
@@ -344,7 +344,7 @@ pub(super) fn read_manifest(record: &RunRecord) -> Result<SeedManifest> {
 
 pub(super) fn too_many(there: u64, most: u64) -> Error {
     Error::Conflict(format!(
-        "You have {there} runs that wait or go on, and nobody may have more than {most}; wait for some to end, or cancel some"
+        "You have {there} runs that are queued or running, and the limit is {most}; wait for some to end, or cancel some"
     ))
 }
 

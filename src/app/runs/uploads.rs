@@ -76,7 +76,7 @@ impl App {
         let most = u64::from(settings.upload_mib) * MIB;
         let check_one = |size: u64| match size > most {
             true => Err(Error::TooLarge(format!(
-                "The file is larger than {} MiB, which is the most (runs.upload_mib)",
+                "The file is larger than {} MiB, the maximum (runs.upload_mib)",
                 settings.upload_mib
             ))),
             false => Ok(()),
@@ -91,10 +91,10 @@ impl App {
         file.set_permissions(Permissions::from_mode(0o644)).await.map_err(|why| unwritable(part, &why))?;
         loop {
             let next = timeout(SILENCE, body.next()).await.map_err(|_| {
-                Error::Invalid(format!("The file broke off: nothing came for {} seconds", SILENCE.as_secs()))
+                Error::Invalid(format!("The upload was interrupted: no data arrived for {} seconds", SILENCE.as_secs()))
             })?;
             let Some(piece) = next else { break };
-            let piece = piece.map_err(|why| Error::Invalid(format!("The file broke off: {why}")))?;
+            let piece = piece.map_err(|why| Error::Invalid(format!("The upload was interrupted: {why}")))?;
             size += piece.len() as u64;
             check_one(size)?;
             self.reserve(reservation, size, wanted(size)).await?;
@@ -111,8 +111,8 @@ impl App {
         }
         let settings = &self.settings().runs;
         Err(Error::TooLarge(format!(
-            "With this file, what you have sent and what your runs fetch would be more than {} MiB, which is the most \
-             (runs.uploads_per_user_mib); what is not used for {} days is removed",
+            "With this file, your uploads and fetched inputs would exceed {} MiB, the maximum \
+             (runs.uploads_per_user_mib); files that are not used for {} days are removed",
             settings.uploads_per_user_mib, settings.keep_uploads_days
         )))
     }
@@ -140,7 +140,7 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`] if there is none.
     pub async fn upload_file(&self, session: &UserSession, sha256: &str) -> Result<(UploadedFile, PathBuf)> {
-        let none = || Error::NotFound(format!("There is no upload {sha256} of yours"));
+        let none = || Error::NotFound(format!("You have no upload {sha256}"));
         let upload = self.0.store.upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
         let path = self.upload_path(&upload.sha256);
         if path.is_file() { Ok((upload, path)) } else { Err(none()) }
@@ -151,7 +151,7 @@ impl App {
         let _held = self.0.uploads.lock().await;
         for sha256 in self.0.store.upload_prune(before).await? {
             if let Err(why) = fs::remove_file(self.upload_path(&sha256)).await {
-                tracing::warn!(sha256, %why, "an upload that nobody uses cannot be removed");
+                tracing::warn!(sha256, %why, "an unused upload cannot be removed");
             }
         }
         Ok(())
@@ -201,7 +201,8 @@ impl Drop for UploadReservation {
             let (app, id) = (self.app.clone(), std::mem::take(&mut self.id));
             runtime.spawn(async move {
                 if let Err(why) = app.0.store.upload_release(&id).await {
-                    tracing::warn!(%why, "room that was reserved for a file stays so until its lease has run out");
+                    tracing::warn!(%why, "space reserved for a file cannot be released; it stays reserved until its \
+                                          lease expires");
                 }
             });
         }
@@ -218,7 +219,7 @@ pub(in crate::app) fn remove_parts(uploads: &Path) {
     let entries = std::fs::read_dir(uploads).into_iter().flatten().flatten();
     for part in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PART)) {
         if let Err(why) = std::fs::remove_file(part.path()) {
-            tracing::warn!(%why, "a part of a file that was being sent stays behind: {}", part.path().display());
+            tracing::warn!(%why, "a partial upload cannot be removed: {}", part.path().display());
         }
     }
 }
@@ -245,7 +246,7 @@ fn check_name(name: &str) -> Result<()> {
 
 fn unwritable(path: &Path, why: &std::io::Error) -> Error {
     if why.kind() == std::io::ErrorKind::StorageFull {
-        return Error::Unavailable("The server's disk is full; try again later, or tell its operator".to_owned());
+        return Error::Unavailable("The server's disk is full; try again later, or inform its operator".to_owned());
     }
     Error::Internal(format!("{} cannot be written: {why}", path.display()))
 }

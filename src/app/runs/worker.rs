@@ -39,7 +39,7 @@ impl App {
         match done {
             // Another process has it, or it was deleted.
             Err(Error::LeaseLost) => {
-                tracing::info!(run = claim.id, "the run was taken over by another, or deleted");
+                tracing::info!(run = claim.id, "the run was taken over by another process, or deleted");
                 Ok(true)
             }
             Err(why) => {
@@ -117,7 +117,7 @@ impl App {
         cancel: &CancellationToken,
     ) -> Result<Option<RunVerdict>> {
         if task.resumed.is_some() && claim.last_host.as_deref() != Some(&*self.0.host) {
-            let why = "The machine that ran it has not been heard of for a minute.";
+            let why = "The machine that ran it has sent no sign of life for a minute.";
             return Ok(Some(RunVerdict::Failed(SystemFailure::HostLost.error(why))));
         }
         let is_unwanted = task.stored.cancelled_by.is_some() || !self.may_run(task).await?;
@@ -145,7 +145,7 @@ impl App {
         if failed_by(SystemFailure::Disk) && record.outputs.is_none() {
             // Partial outputs are of no use, and take space that others need.
             if let Err(why) = self.discard(folder.output.clone()).await {
-                tracing::warn!(run = record.id, %why, "what a run left on a full disk stays there");
+                tracing::warn!(run = record.id, %why, "a run's outputs on a full disk cannot be removed");
             }
         }
         self.run_discard_fetched(&record.id, &folder.root).await;
@@ -159,7 +159,7 @@ impl App {
             Err(store::Error::LeaseLost) => Err(Error::LeaseLost),
             Err(why) => {
                 // No reason to end a job: the next change, or its end, is stored with the whole record.
-                tracing::warn!(%why, run = record.id, "how a run stands could not be stored");
+                tracing::warn!(%why, run = record.id, "a run's status could not be stored");
                 Ok(())
             }
             Ok(()) => Ok(()),
@@ -188,7 +188,7 @@ impl App {
         settled?;
         // A failure to store metadata of files must not affect the run.
         if let Err(why) = self.metadata_keep(&record).await {
-            tracing::warn!(run = record.id, %why, "what the job said of its inputs is not kept");
+            tracing::warn!(run = record.id, %why, "the job's metadata of its inputs could not be stored");
         }
         let error = record.error.as_ref().map(|error| error.name.as_str());
         tracing::info!(

@@ -166,7 +166,7 @@ async fn of_two_changes_at_once_one_is_told() {
     };
     let (slow, quick) = tokio::join!(slow, quick);
     quick.expect(200);
-    assert!(slow.expect(409).error().contains("changed by somebody else"));
+    assert!(slow.expect(409).error().contains("changed by another request"));
     assert_eq!(get(&silo).await["exclude"], json!(["quick/*"]));
 }
 

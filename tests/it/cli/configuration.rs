@@ -116,7 +116,7 @@ async fn commands_on_local_data_make_none() {
             &["keys", "rotate"],
         ] {
             let said = silo(&[command, &["--data", data]].concat(), &[]).await.expect_failure(1);
-            assert!(said.contains(&format!("there are no data of SILO in {data}: ")), "{command:?}: {said}");
+            assert!(said.contains(&format!("there is no SILO data in {data}: ")), "{command:?}: {said}");
             assert!(said.contains("--data or SILO_DATA"), "{said}");
         }
         for command in [&["doctor"][..], &["config"], &["health", "--server", "http://127.0.0.1:1"]] {

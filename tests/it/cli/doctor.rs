@@ -43,7 +43,7 @@ async fn a_service_in_good_health(engine: Engine) {
     assert_eq!(silo.terminate().await.code, Some(0));
     let found = findings(&silo, 0).await;
     assert_eq!(found["service"]["verdict"], "notice", "{found:#}");
-    assert!(found["search index"]["text"].as_str().expect("a text").ends_with("every file is whole"), "{found:#}");
+    assert!(found["search index"]["text"].as_str().expect("a text").ends_with("no file is damaged"), "{found:#}");
 }
 
 async fn an_index_that_is_not_as_it_should_be(engine: Engine) {
@@ -71,7 +71,7 @@ async fn what_another_clock_stored_is_told(engine: Engine) {
     silo.change_database("UPDATE scans SET created_at = 4000000000000, state = 'running', lease_until = 4000000000000")
         .await;
     let found = findings(&silo, 0).await;
-    for (about, words) in [("clock", "yet to come"), ("leases", "a scan is leased until 2096")] {
+    for (about, words) in [("clock", "in the future"), ("leases", "a scan is leased until 2096")] {
         assert_eq!(found[about]["verdict"], "notice", "{found:#}");
         assert!(found[about]["text"].as_str().expect("a text").contains(words), "{found:#}");
     }
@@ -87,7 +87,7 @@ async fn what_a_machine_lacks_is_told(engine: Engine) {
     fs::set_permissions(silo.data().join("host.id"), fs::Permissions::from_mode(0o644)).expect("our own file");
     let found = findings(&silo, 0).await;
     for (about, words) in [
-        ("data directory", "host.id may be read by others"),
+        ("data directory", "host.id would be readable by other users"),
         ("disk", "MiB are free in"),
         ("network of runs", "metadata services"),
         ("file handles", "of 1000000 (http.connections)"),
@@ -155,7 +155,7 @@ async fn an_emptied_database_is_refused_and_told() {
     let refused = silo.second_start_error().await;
     assert_eq!(refused.code, Some(1));
     assert!(refused.stderr.contains("silo.db is empty"), "{refused:?}");
-    assert!(refused.stderr.contains("Restore it from a copy"), "{refused:?}");
+    assert!(refused.stderr.contains("Restore the file from a backup"), "{refused:?}");
     let told = silo.cli(&["doctor"]).await;
     assert!(told.stdout.contains("silo.db is empty"), "{told:?}");
     assert_eq!(std::fs::metadata(data.join("silo.db")).expect("it is there").len(), 0, "nothing was made in its place");

@@ -59,12 +59,12 @@ async fn it_says_who_did_what_from_where() {
     assert_told(&silo, &["account added", "bob", &added, admin, from]);
     assert_told(&silo, &["WARN", "login failed", "account=\"bob\"", &failed, from]);
     assert_told(&silo, &["WARN", "login failed", "account=\"unknown\"", &unknown, from]);
-    assert_told(&silo, &["hook made", "mine", &hook, admin, from]);
+    assert_told(&silo, &["hook created", "mine", &hook, admin, from]);
     assert_told(&silo, &["answered", "status=404", &missing, admin, from]);
     assert_told(&silo, &["answered", "status=401", &failed, from]);
     assert_told(&silo, &["account deleted", &deleted, admin]);
     assert_told(&silo, &["registry added", "mine", admin, from]);
-    assert_told(&silo, &["scan asked for", admin, from]);
+    assert_told(&silo, &["scan requested", admin, from]);
     assert_told(&silo, &["logged in", "account=\"admin\"", from]);
     assert_told(&silo, &["INFO", "scan ended", "complete"]);
     silo.terminate().await;

@@ -114,13 +114,14 @@ async fn runs_wait_for_room_and_the_oldest_files_give_it() {
     let (second, kept) = told(&runs.submit(one_try(&small)).await);
     assert_eq!(runs.ended(&second).await["status"], "successful", "{}", runs.silo.log());
     assert!(!output.exists());
-    assert!(runs.silo.log().contains("because others need room"), "{}", runs.silo.log());
+    assert!(runs.silo.log().contains("to free disk space for others"), "{}", runs.silo.log());
     // Files outside of runs are never removed; nor are results if that would not free enough.
     let filler = place.path().join("filler");
     let file = fs::File::create(&filler).expect("a file");
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, 60 << 20).expect("there is room");
     let (third, _) = told(&runs.submit(one_try(&small)).await);
-    let waits = runs.when(&third, |run| run["message"].as_str().is_some_and(|it| it.contains("waits for room"))).await;
+    let waits =
+        runs.when(&third, |run| run["message"].as_str().is_some_and(|it| it.contains("waits for disk space"))).await;
     assert_eq!(waits["status"], "accepted", "{waits:#}");
     let metrics = runs.silo.get("/metrics").await.expect(200);
     assert!(metrics.as_str().is_some_and(|text| text.contains("silo_runs_disk_short 1\n")), "{metrics}");

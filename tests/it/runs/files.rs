@@ -112,7 +112,7 @@ async fn a_file_that_is_sent_becomes_an_input_and_comes_back_as_an_output() {
     runs.silo.delete(&format!("/api/v1/runs/{id}")).await.expect(204);
     let gone = asking.get(&path, &[]).await;
     assert_eq!(gone.status(), 404);
-    assert!(gone.text().await.unwrap().contains("thrown away"));
+    assert!(gone.text().await.unwrap().contains("were deleted"));
     assert_eq!(runs.get(&id).await["status"], "successful", "what is known of it stays");
 }
 

@@ -278,13 +278,13 @@ async fn what_one_run_left_is_given_to_another() {
     let unknown = output_of("no such", "COPY");
     assert!(service.refused(&image, unknown).await.contains("no run"));
     let unclear = service.refused(&image, FileSpec::Unclear).await;
-    assert!(unclear.contains("by exactly one of upload, url, run and path"), "{unclear}");
+    assert!(unclear.contains("exactly one of upload, url, run and path"), "{unclear}");
     let link = output(&first).join("copy");
     fs::remove_file(&link).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
-    assert!(service.refused(&image, of("COPY")).await.contains("is gone"));
+    assert!(service.refused(&image, of("COPY")).await.contains("no longer exists"));
     service.silo.app.run_delete(&service.session, &first.id).await.unwrap();
-    assert!(service.refused(&image, of("COPY")).await.contains("thrown away"));
+    assert!(service.refused(&image, of("COPY")).await.contains("were deleted"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

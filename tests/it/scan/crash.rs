@@ -130,7 +130,7 @@ async fn a_data_folder_serves_one_process() {
     let silo = Setup::new().start().await;
     let error = silo.second_start_error().await.expect_failure(1);
     let folder = silo.data().display().to_string();
-    assert!(error.contains(&format!("another silo serves from the data directory {folder} already")), "{error}");
+    assert!(error.contains(&format!("another silo process already uses the data directory {folder}")), "{error}");
     silo.get("/healthz").await.expect(200);
 }
 

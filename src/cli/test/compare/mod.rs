@@ -204,7 +204,7 @@ mod tests {
             (json!({"text": {"masks": ["("]}}), "unclosed group"),
             (json!({"json": {"tolerance": {"abs": -1}}}), "numbers of at least 0"),
             (json!({"json": {"ignore": ["date"]}}), "not a JSON pointer"),
-            (json!({"size": {"percent": -1}}), "from 0"),
+            (json!({"size": {"percent": -1}}), "of at least 0"),
         ] {
             let why = rules(json!([{"files": "*", "compare": how}])).expect_err(says);
             assert!(why.contains(says), "{why}");
