@@ -147,7 +147,7 @@ impl AccessGrant<'_> {
                 }
                 bind.held = Some(copies.display().to_string());
                 self.warnings.push(format!(
-                    "{}: its folder or a file in it is closed to {}; it gets copies.",
+                    "{}: {} cannot read its folder or a file in it; the job gets copies.",
                     input.name, self.user.name
                 ));
                 return Ok(());
@@ -166,7 +166,7 @@ impl AccessGrant<'_> {
             let more = if closed.len() > 1 { format!(" and {} more", closed.len() - 1) } else { String::new() };
             let (name, user) = (&input.name, &self.user.name);
             self.warnings
-                .push(format!("{name}: {first}{more} cannot be read by {user}, as whom the job runs; it gets a copy."));
+                .push(format!("{name}: the job's user {user} cannot read {first}{more}; the job gets a copy."));
         }
         Ok(())
     }
@@ -179,8 +179,10 @@ impl AccessGrant<'_> {
         }
         let mode = about.permissions().mode() & 0o7777;
         if set_mode(output, mode | WRITE).is_err() {
-            let reason =
-                format!("the job runs as {}, who may not write there, and it is not yours to open", self.user.name);
+            let reason = format!(
+                "the job runs as {}, who may not write there, and you may not change its permissions",
+                self.user.name
+            );
             return Err(Error::Folder { folder: output.to_owned(), reason });
         }
         self.made.output = Some((output.to_owned(), mode));

@@ -29,14 +29,14 @@ pub struct HostPath {
 /// Why a file or folder of the host cannot be given to a run.
 #[derive(Debug, thiserror::Error)]
 pub enum HoldError {
-    #[error("{} is gone, or is not what was asked for any more ({why}).", .path.display())]
+    #[error("{} no longer exists, or is no longer what was requested ({why}).", .path.display())]
     Changed { path: PathBuf, why: io::Error },
     #[error(
-        "{} can be mounted only as one of runs.mount_roots itself: SILO cannot mount what it has opened (it is not root, or the \
-         engine does not see its mounts), so it might be exchanged before the job starts.", .path.display()
+        "{} can be mounted only if it is itself in runs.mount_roots: SILO cannot hold a subfolder (it is not root, or \
+         the engine does not see its mounts), so the folder could be replaced before the job starts.", .path.display()
     )]
     NotHeld { path: PathBuf },
-    #[error("{} cannot be held ({why}): look at its permissions and at the free space there.", .place.display())]
+    #[error("{} cannot be held ({why}): check its permissions and the free space there.", .place.display())]
     Place { place: PathBuf, why: io::Error },
 }
 
@@ -71,7 +71,7 @@ pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
 /// Makes a hard link to an open file, or a copy if that fails.
 pub(super) fn link_or_copy(file: &File, target: &Path, halt: &HaltSignal) -> Result<(), FileReadError> {
     if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file").into());
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file").into());
     }
     #[cfg(target_os = "linux")]
     {
@@ -181,7 +181,8 @@ impl HeldPaths {
 impl Drop for HeldPaths {
     fn drop(&mut self) {
         if let Err(why) = release(&self.place) {
-            tracing::warn!(place = %self.place.display(), %why, "what a run held of the host stays mounted or copied");
+            tracing::warn!(place = %self.place.display(), %why, "host paths held by a run cannot be released; they \
+                                                                 stay mounted or copied");
         }
     }
 }
@@ -222,7 +223,8 @@ pub fn sweep(base: &Path, is_used: impl Fn(&str) -> bool) {
         if !is_used(&name)
             && let Err(why) = release(&entry.path())
         {
-            tracing::warn!(place = %entry.path().display(), %why, "what a run held of the host stays mounted or copied");
+            tracing::warn!(place = %entry.path().display(), %why, "host paths held by a run cannot be released; they \
+                                                                   stay mounted or copied");
         }
     }
 }

@@ -50,7 +50,8 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
     /// Waits for the container's exit.
     fn wait(&self, id: &str) -> impl Future<Output = Result<ContainerExit>> + Send;
 
-    /// Why a container that ended with this exit code could not begin its command; `None`: it has begun. Engines put an init process
+    /// Why a container that ended with this exit code could not begin its command; `None`: it has begun. Engines put an
+    /// init process
     /// first, so a container starts without its command, too. `said`: all that was printed.
     fn not_begun(&self, id: &str, exit_code: i64, said: &str) -> impl Future<Output = Option<Error>> + Send;
 
@@ -224,13 +225,11 @@ pub enum Error {
     NoEngine { address: String, reason: String },
     #[error("{reason}")]
     Address { reason: String },
-    #[error(
-        "the container engine at {address} does not answer any more ({reason}): look whether it runs, and try again"
-    )]
+    #[error("the container engine at {address} does not answer any more ({reason}): check that it runs, and try again")]
     Lost { address: String, reason: String },
-    #[error("the job's container was stopped from outside, as by an engine that is restarted ({reason})")]
+    #[error("the job's container was stopped from outside, for example by a restart of the engine ({reason})")]
     Interrupted { reason: String },
-    #[error("the engine has no image {image}: pull it first, or look at the name")]
+    #[error("the engine has no image {image}: pull it first, or check the name")]
     NoImage { image: String },
     #[error("{image} cannot be pulled: {cause}. The engine says: {reason}")]
     Pull { image: String, cause: PullFailure, reason: String },
@@ -238,15 +237,17 @@ pub enum Error {
     Build { reason: String },
     #[error("{image} cannot be pushed; the engine says: {reason}")]
     Push { image: String, reason: String },
-    #[error("the engine has no GPU to give ({reason}): run the job on a host with a GPU and its container toolkit")]
+    #[error("the engine has no GPU available ({reason}): run the job on a host with a GPU and its container toolkit")]
     NoGpu { reason: String },
-    #[error("the job's command cannot be started ({reason}): mend the image, or the manifest's command")]
+    #[error("the job's command cannot be started ({reason}): fix the image, or the manifest's command")]
     Command {
         /// As in a shell: 127 if it does not exist, 126 if it cannot be executed.
         exit_code: i64,
         reason: String,
     },
-    #[error("the disk of the container engine is full ({reason}): make room, as with `docker system prune`")]
+    #[error(
+        "the disk of the container engine is full ({reason}): free some space, for example with `docker system prune`"
+    )]
     DiskFull { reason: String },
     #[error("the container engine refuses: {reason}")]
     Refused { reason: String },
@@ -269,11 +270,11 @@ pub enum PullFailure {
 impl fmt::Display for PullFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Unreachable => "the registry cannot be reached, so look at its address and the network",
-            Self::Busy => "the registry has had too many requests, so wait or log in",
-            Self::Unauthorized => "the registry does not let us, so look at the name, the user and the password",
-            Self::NotFound => "the registry does not have it, so look at the repository and the tag",
-            Self::Platform => "it is not made for this platform, so choose another with --platform or build it",
+            Self::Unreachable => "the registry cannot be reached; check its address and the network",
+            Self::Busy => "the registry limits requests; wait, or log in",
+            Self::Unauthorized => "the registry denies access; check the image name, the user name and the password",
+            Self::NotFound => "the registry does not have the image; check the repository and the tag",
+            Self::Platform => "the image does not exist for this platform; choose another with --platform, or build it",
         })
     }
 }

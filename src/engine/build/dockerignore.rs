@@ -31,7 +31,7 @@ enum PatternToken {
 
 /// A line that is not a valid pattern.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line} of .dockerignore, `{text}`, is no pattern: {why}")]
+#[error("line {line} of .dockerignore, `{text}`, is not a pattern: {why}")]
 pub struct InvalidIgnorePattern {
     pub line: usize,
     pub text: String,

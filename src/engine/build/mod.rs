@@ -45,7 +45,7 @@ pub struct BuildContext {
 /// Why a folder cannot be a build context.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildContextError {
-    #[error("there is no {path}: write one that says how the image is made, or name another with --dockerfile")]
+    #[error("there is no {path}: write a Dockerfile, or give another file with --dockerfile")]
     NoDockerfile { path: String },
     #[error(transparent)]
     Ignore(#[from] InvalidIgnorePattern),
@@ -61,7 +61,8 @@ impl BuildContextError {
 }
 
 impl BuildContext {
-    /// Reads Dockerfile and `.dockerignore`; other files are read by [`BuildContext::send`]. `dockerfile` may be outside
+    /// Reads Dockerfile and `.dockerignore`; other files are read by [`BuildContext::send`]. `dockerfile` may be
+    /// outside
     /// of the folder; the default is `Dockerfile` in it.
     ///
     /// # Errors

@@ -35,8 +35,8 @@ impl EngineAddress {
             }
             None if url.starts_with("https://") => {
                 return Err(unusable(format!(
-                    "the engine's address {url} wants TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the folder with ca.pem, \
-                     cert.pem and key.pem (of a service: runs.engine_certificates)"
+                    "the engine's address {url} needs TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the \
+                     folder with ca.pem, cert.pem and key.pem (of a service: runs.engine_certificates)"
                 )));
             }
             None if is_tcp => bollard::Docker::connect_with_http(url, seconds, version),
@@ -53,11 +53,11 @@ impl EngineAddress {
         let url = &self.url;
         match url.strip_prefix("ssh://") {
             Some(host) => unusable(format!(
-                "silo does not open connections of ssh ({url}). Make one yourself: ssh -nNT -L /tmp/docker.sock:/var/run/docker.sock \
-                 {host}, and name its socket: DOCKER_HOST=unix:///tmp/docker.sock. Files of jobs have to be at the same paths on \
-                 both machines"
+                "silo does not open SSH connections ({url}). Open one yourself: ssh -nNT -L \
+                 /tmp/docker.sock:/var/run/docker.sock {host}, and set DOCKER_HOST=unix:///tmp/docker.sock. Files of \
+                 jobs must have the same paths on both machines"
             )),
-            None => unusable(format!("'{url}' is no address of an engine: write unix:///PATH or tcp://HOST:PORT")),
+            None => unusable(format!("'{url}' is not an engine address: write unix:///PATH or tcp://HOST:PORT")),
         }
     }
 }
@@ -68,7 +68,8 @@ impl EngineTls {
         match files.iter().find(|file| !file.is_file()) {
             None => Ok(files),
             Some(missing) => Err(unusable(format!(
-                "TLS to the engine needs {}, which is not there: DOCKER_CERT_PATH names the folder of ca.pem, cert.pem and key.pem",
+                "TLS to the engine needs {}, which does not exist: set DOCKER_CERT_PATH to the folder of ca.pem, \
+                 cert.pem and key.pem",
                 shown(missing)
             ))),
         }

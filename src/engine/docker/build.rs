@@ -54,7 +54,7 @@ impl DockerClient {
         let needs = needs_build_kit(&context.instructions);
         let mut built = self.build_once(what, context.clone(), &mut progress).await;
         if let (true, Some(older)) = (built.as_ref().is_err_and(is_unknown), older(&context.instructions)) {
-            progress("The engine does not know all of this Dockerfile, so it is said otherwise.\n");
+            progress("The engine does not support all of this Dockerfile, so it is rewritten.\n");
             let mut context = context;
             older.files.iter().for_each(|(name, text)| context.add(name, text));
             context.set_instructions(older.text);
@@ -171,10 +171,10 @@ fn add_remedy(why: Error, needs: Option<&str>, is_podman: bool) -> Error {
     match (why, needs) {
         (Error::Build { reason }, Some(needs)) => {
             let way_out = if is_podman {
-                "this Podman does not know it, so write it otherwise, or build it by a newer one or by Docker"
+                "this Podman does not support it, so rewrite it, or build with a newer Podman or with Docker"
             } else {
-                "this engine's BuildKit does not know it, so write it otherwise, use a newer engine, or begin the Dockerfile with \
-                 `# syntax=docker/dockerfile:1`, which is fetched from Docker Hub"
+                "this engine's BuildKit does not support it, so rewrite it, use a newer engine, or begin the \
+                 Dockerfile with `# syntax=docker/dockerfile:1`, which is fetched from Docker Hub"
             };
             Error::Build { reason: format!("{reason} (the Dockerfile has {needs}: {way_out})") }
         }

@@ -125,7 +125,7 @@ fn current_context(folder: &Path) -> Result<String> {
     // What a parser says may quote what it read, and that may be a password.
     let config: ContextConfig = serde_json::from_str(&text).map_err(|why| {
         let (line, column) = (why.line(), why.column());
-        unusable(format!("{} is no JSON of Docker's (line {line}, column {column})", path.display()))
+        unusable(format!("{} is not valid JSON for this file (line {line}, column {column})", path.display()))
     })?;
     Ok(config.current_context.unwrap_or_default())
 }
@@ -136,7 +136,7 @@ fn context(folder: &Path, name: &str) -> Result<Option<EngineAddress>> {
     let path = folder.join("contexts/meta").join(&id).join("meta.json");
     let text = std::fs::read_to_string(&path).map_err(|why| {
         unusable(format!(
-            "Docker has no context '{}' that can be read ({}: {why}); look at docker context ls, DOCKER_CONTEXT and DOCKER_HOST",
+            "Docker's context '{}' cannot be read ({}: {why}); check docker context ls, DOCKER_CONTEXT and DOCKER_HOST",
             name.escape_debug(),
             path.display()
         ))
@@ -152,8 +152,8 @@ fn context(folder: &Path, name: &str) -> Result<Option<EngineAddress>> {
     let tls = certificates.is_dir().then_some(EngineTls { folder: certificates });
     if skip_tls_verify && tls.is_some() {
         return Err(unusable(format!(
-            "Docker's context '{}' has TLS without a check of the engine's certificate, which silo does not do: give the context the \
-             engine's authority (docker context update)",
+            "Docker's context '{}' uses TLS without verifying the engine's certificate, which silo does not support: \
+             give the context the engine's CA certificate (docker context update)",
             name.escape_debug()
         )));
     }
@@ -237,6 +237,6 @@ mod tests {
         std::fs::create_dir_all(&certificates).unwrap();
         assert_eq!(of_context.engine_address().unwrap().unwrap().tls.unwrap().folder, certificates);
         add_context(folder.path(), "far", &host(true));
-        assert!(of_context.engine_address().unwrap_err().to_string().contains("without a check"));
+        assert!(of_context.engine_address().unwrap_err().to_string().contains("without verifying"));
     }
 }

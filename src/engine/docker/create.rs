@@ -68,7 +68,7 @@ pub(super) fn refusal(container: &ContainerSpec, is_podman: bool) -> Option<Erro
         return None;
     }
     if container.gpus > 0 {
-        let reason = "SILO cannot give GPUs by Podman, which does not take them by Docker's interface; use Docker";
+        let reason = "SILO cannot request GPUs from Podman, whose Docker API does not support them; use Docker";
         return Some(Error::NoGpu { reason: reason.to_owned() });
     }
     let bind = container.binds.iter().find(|bind| is_special(bind) && words(bind).matches(':').count() > 2)?;

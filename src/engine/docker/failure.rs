@@ -62,7 +62,7 @@ impl EngineFailure<'_> {
         if says(&reason, &["could not select device driver", "nvidia-container", "unresolvable cdi devices"]) {
             Error::NoGpu { reason }
         } else if says(&reason, &["exec format error"]) {
-            Error::Command { exit_code: 126, reason: format!("it is made for another platform: {reason}") }
+            Error::Command { exit_code: 126, reason: format!("it is built for another platform: {reason}") }
         } else if says(&reason, &["executable file not found", "exec:", "starting container process"]) {
             let exit_code = if says(&reason, &["permission denied", "is a directory"]) { 126 } else { 127 };
             Error::Command { exit_code, reason }
@@ -156,7 +156,7 @@ pub(super) fn words(why: &BollardError) -> String {
         BollardError::DockerStreamError { error } => error.trim().to_owned(),
         BollardError::SocketNotFoundError(path) => format!("there is no socket {path}"),
         BollardError::UnsupportedURISchemeError { .. } => {
-            "only unix://, tcp:// and http:// addresses can be spoken to; for an engine behind SSH or TLS, forward its \
+            "only unix://, tcp:// and http:// addresses are supported; for an engine behind SSH or TLS, forward its \
              socket"
                 .to_owned()
         }

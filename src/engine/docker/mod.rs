@@ -412,7 +412,7 @@ fn container_id(id: &str) -> Result<&str> {
     if !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric()) {
         return Ok(id);
     }
-    Err(Error::Refused { reason: format!("'{}' is no id of a container", id.escape_debug()) })
+    Err(Error::Refused { reason: format!("'{}' is not a container id", id.escape_debug()) })
 }
 
 /// Usual sockets: Docker and Podman, system-wide and of this user.

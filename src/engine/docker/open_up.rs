@@ -57,7 +57,7 @@ impl DockerClient {
         for (link, _) in links.iter().zip(closed).filter(|(_, closed)| !closed.is_folder) {
             match std::fs::remove_file(root.join(link)) {
                 Err(why) if why.kind() != io::ErrorKind::NotFound => {
-                    tracing::warn!(link = %root.join(link).display(), %why, "a link stays behind");
+                    tracing::warn!(link = %root.join(link).display(), %why, "a leftover link cannot be removed");
                 }
                 _ => {}
             }

@@ -24,7 +24,8 @@ enum Found {
     Other,
 }
 
-/// The exit code of a shell, and the reason, where a container that has ended has no such program. `None`: it has it, or nobody knows.
+/// The exit code of a shell, and the reason, where a container that has ended has no such program. `None`: it has it,
+/// or nobody knows.
 pub(super) async fn missing(docker: &DockerClient, id: &str) -> Option<(i64, String)> {
     let config = docker.client.inspect_container(id, None).await.ok()?.config?;
     let name = program(&config)?;
@@ -37,7 +38,7 @@ pub(super) async fn missing(docker: &DockerClient, id: &str) -> Option<(i64, Str
         }
     }
     Some(match is_there {
-        true => (126, format!("{name} of the image is no file that may be executed")),
+        true => (126, format!("{name} of the image is not an executable file")),
         false => (127, format!("the image has no program {name}")),
     })
 }

@@ -218,7 +218,7 @@ mod tests {
             ("\"${O+with $P}\"", "O? P? \"with \"<P> | !O? P? \"\" | O? !P? \"with \" | !O? !P? \"\""),
             ("''", "\"\""),
             ("", ""),
-            ("$(ls)", "the command cannot be expanded: `$(` is nothing that an executor expands"),
+            ("$(ls)", "the command cannot be expanded: `$(` cannot be expanded"),
             ("\"$A", "the command cannot be expanded: a double quote is not closed"),
         ] {
             assert_eq!(told(command), expected, "{command}");

@@ -229,7 +229,7 @@ impl CwlBuilder {
         }
         if !optional.is_empty() {
             self.note(format!(
-                "CWL cannot leave a variable unset: without its input it is empty ({}).",
+                "CWL cannot leave a variable unset: without its input, the variable is empty ({}).",
                 optional.join(", ")
             ));
         }
@@ -247,7 +247,8 @@ impl CwlBuilder {
                 ResourceKind::Gpus | ResourceKind::Other => {
                     let name = &scalar.name;
                     self.note(format!(
-                        "CWL does not know the resource {name}: the tool is told of it, and does not ask for it."
+                        "CWL does not know the resource {name}: the tool sets its variable, but does not request the \
+                         resource."
                     ));
                     continue;
                 }
@@ -271,9 +272,7 @@ impl CwlBuilder {
         if let Some(shared) = shared {
             let size = ResourceAllocation::of(shared, 0).map(|allocation| allocation.amount).unwrap_or_default();
             all.insert("cwltool:ShmSize".to_owned(), json!({"shmSize": format!("{size:.0}m")}));
-            self.note(
-                "sharedMem is a hint that cwltool knows; other runners pass over it, and over its inputMultiplier.",
-            );
+            self.note("sharedMem is a hint for cwltool; other runners ignore it and its inputMultiplier.");
         }
         let secrets: Vec<&String> =
             manifest.job.interface.settings.iter().filter(|it| it.secret).map(|it| &it.name).collect();
@@ -299,16 +298,16 @@ impl CwlBuilder {
         match config {
             None => {
                 self.note(
-                    "CWL starts the command in the output folder. If it counts on the image's WORKDIR, export an image that the \
-                     engine has, or say what it is with --workdir.",
+                    "CWL starts the command in the output folder. If the command depends on the image's WORKDIR, \
+                     export an image that the engine has, or give it with --workdir.",
                 );
                 nothing
             }
             Some(ImageStartConfig { folder, .. }) if folder.is_empty() || folder == "/" => nothing,
             Some(ImageStartConfig { has_entrypoint: true, .. }) => {
                 self.note(
-                    "CWL starts the image's entry point in the output folder, and not in its WORKDIR: it works if neither counts \
-                     on that.",
+                    "CWL starts the image's entry point in the output folder, not in its WORKDIR: this works if the \
+                     job does not depend on its WORKDIR.",
                 );
                 nothing
             }

@@ -78,7 +78,7 @@ pub fn script(subject: ExportSource<'_>) -> Result<ExportedJob, ExportError> {
     end(&mut text, subject);
     Ok(ExportedJob {
         text,
-        notes: vec!["The script does not look at what the job wrote, and sets no INPUT_METADATA.".to_owned()],
+        notes: vec!["The script does not check the job's outputs, and sets no INPUT_METADATA.".to_owned()],
     })
 }
 

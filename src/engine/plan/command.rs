@@ -30,9 +30,9 @@ pub struct ExpandedCommand {
 pub enum CommandError {
     #[error("a {0} is not closed")]
     Open(&'static str),
-    #[error("`{0}` is nothing that an executor expands")]
+    #[error("`{0}` cannot be expanded")]
     Unsupported(String),
-    #[error("its variables hold more than {MAX_EXPANDED} bytes together, or are nested more than {MAX_DEPTH} deep")]
+    #[error("its variables have more than {MAX_EXPANDED} bytes in total, or are nested more than {MAX_DEPTH} deep")]
     TooLarge,
 }
 

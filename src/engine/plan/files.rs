@@ -68,12 +68,12 @@ impl PlanBuilder {
         let file = match given {
             [InputSource::File(file)] => file,
             [InputSource::Folder { .. }] => {
-                let message = "it takes one file, and this is a folder.";
+                let message = "it takes one file, but this is a folder.";
                 self.problems.add(PlanCode::BadValue, &input.name, message, "Give it a file.");
                 return None;
             }
             more => {
-                let message = format!("it takes one file, and {} are given.", more.len());
+                let message = format!("it takes one file, but {} are given.", more.len());
                 self.problems.add(PlanCode::TooMany, &input.name, message, "Give it one file.");
                 return None;
             }
@@ -100,7 +100,7 @@ impl PlanBuilder {
             };
             if !is_flat {
                 let name = &input.name;
-                self.warn(format!("{name}: only the files directly inside of its folder are handed over."));
+                self.warn(format!("{name}: only the files directly in its folder are passed to the job."));
             }
             for file in found {
                 let name = self.own_name(input, &file.name, &mut names);
@@ -138,10 +138,10 @@ impl PlanBuilder {
 
     fn planned(&mut self, input: &JobInputFile, file: &HostFile, name: String, folder: &str) -> Option<PlannedFile> {
         let why = match &*name {
-            "" | "." | ".." => "is no name",
+            "" | "." | ".." => "is not a file name",
             name if name.len() > MAX_NAME => "is longer than 255 bytes",
-            name if name.contains('/') => "holds a slash",
-            name if name.chars().any(char::is_control) => "holds characters that are not seen",
+            name if name.contains('/') => "contains a slash",
+            name if name.chars().any(char::is_control) => "contains control characters",
             _ => {
                 let path = format!("{folder}/{name}");
                 return Some(PlannedFile {

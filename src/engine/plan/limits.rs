@@ -50,7 +50,7 @@ impl PlanBuilder {
         {
             let [asked, bound] = [asked, bound].map(|bytes| bytes / MIB);
             self.warn(format!(
-                "The manifest asks for {asked} MiB of disk; a run may leave {bound} MiB here, and no more."
+                "The manifest requests {asked} MiB of disk, but a run may write at most {bound} MiB here."
             ));
         }
         asked.into_iter().chain(bound).min()
@@ -69,13 +69,13 @@ impl PlanBuilder {
             let allocation = match ResourceAllocation::of(scalar, input_bytes) {
                 Ok(allocation) => allocation,
                 Err(why) => {
-                    self.problems.add(PlanCode::BadManifest, &scalar.name, format!("{why}."), "Mend the manifest.");
+                    self.problems.add(PlanCode::BadManifest, &scalar.name, format!("{why}."), "Fix the manifest.");
                     continue;
                 }
             };
             if !seen.insert(allocation.variable()) {
-                let message = "the manifest asks for it more than once.";
-                self.problems.add(PlanCode::BadManifest, &scalar.name, message, "Mend the manifest.");
+                let message = "the manifest requests it more than once.";
+                self.problems.add(PlanCode::BadManifest, &scalar.name, message, "Fix the manifest.");
                 continue;
             }
             let text =
@@ -99,9 +99,9 @@ impl PlanBuilder {
             ResourceKind::Disk | ResourceKind::Other => None,
         };
         if let Some(most) = bound.filter(|most| needed > *most) {
-            let message = format!("the job needs {needed}, and a run may have {most} here.");
-            let help =
-                "Ask for less in the manifest, or let the operator raise runs.most_cpus, most_memory_mib or most_gpus.";
+            let message = format!("the job needs {needed}, but a run may have {most} here.");
+            let help = "Request less in the manifest, or ask the operator to raise runs.most_cpus, most_memory_mib or \
+                        most_gpus.";
             self.problems.add(PlanCode::NotEnough, name, message, help);
             return;
         }
@@ -114,16 +114,17 @@ impl PlanBuilder {
                 let offered = host.other.iter().any(|other| variable_name(other) == variable_name(name));
                 if !offered {
                     let message =
-                        "this machine does not know what this resource is, so the standard forbids to run the job.";
-                    let help = "Run it where it is offered, or say that this machine offers it.";
+                        "this machine does not offer this resource, so by the standard the job must not run here.";
+                    let help =
+                        "Run the job on a machine that offers the resource, or configure this machine to offer it.";
                     self.problems.add(PlanCode::NotEnough, name, message, help);
                 }
                 return;
             }
         };
         if let Some(has) = has.filter(|has| needed > *has) {
-            let message = format!("the job needs {needed}, and this machine has {has} {unit}.");
-            let help = "Run it on a larger machine, or give it less input where that counts.";
+            let message = format!("the job needs {needed}, but this machine has {has} {unit}.");
+            let help = "Run the job on a larger machine, or with less input if its needs depend on the input.";
             self.problems.add(PlanCode::NotEnough, name, message, help);
         }
     }

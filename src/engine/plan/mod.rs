@@ -138,7 +138,7 @@ impl PlannedFile {
             FileAccess::Below(root) => open_below(root, &self.source)?,
             FileAccess::At(path) => File::open(path)?,
         };
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
     }
 }
 
@@ -215,7 +215,7 @@ impl PlanBuilder {
         ];
         for (name, _) in lists.into_iter().filter(|(_, length)| *length > MAX_ENTRIES) {
             let message = format!("the manifest lists more than {MAX_ENTRIES}.");
-            self.problems.add(PlanCode::BadManifest, name, message, "Nobody runs such a job: mend the manifest.");
+            self.problems.add(PlanCode::BadManifest, name, message, "Fix the manifest.");
         }
     }
 
@@ -232,15 +232,15 @@ impl PlanBuilder {
         for name in files.chain(json).chain(settings) {
             let variable = variable_name(name);
             let message = if !is_name(name) {
-                "this is no name of the standard.".to_owned()
+                "this name is not valid by the standard.".to_owned()
             } else if variable == OUTPUT_DIR || reserved.contains(&variable) {
                 format!("it becomes the variable {variable}, which the executor sets.")
             } else if let Some(first) = seen.insert(variable.clone(), name) {
-                format!("it becomes the variable {variable}, as {first} does.")
+                format!("it becomes the variable {variable}, like {first}.")
             } else {
                 continue;
             };
-            let help = "Mend the manifest; `silo validate` lists everything that is wrong with it.";
+            let help = "Fix the manifest; `silo validate` lists all problems.";
             self.problems.add(PlanCode::BadManifest, name, message, help);
         }
     }
@@ -263,7 +263,7 @@ impl PlanBuilder {
         for (name, value) in own {
             // The standard does not reserve these names, so the job's own variables win.
             if self.environment.iter().any(|variable| variable.name == name) {
-                self.warn(format!("{name} is the job's own, so it does not tell what it tells other jobs."));
+                self.warn(format!("{name} is set by the job itself, so the executor does not set it."));
             } else {
                 self.set(name, MaskedText::plain(value));
             }
@@ -278,7 +278,7 @@ impl PlanBuilder {
         let expanded = match command::expand(command, |name| values.get(name).copied()) {
             Ok(expanded) => expanded,
             Err(why) => {
-                let help = "Put it in single quotes for a shell of the image, as in `sh -c '…'`, or mend the manifest.";
+                let help = "Put it in single quotes for a shell of the image, as in `sh -c '…'`, or fix the manifest.";
                 self.problems.add(PlanCode::BadCommand, "command", format!("{why}."), help);
                 return None;
             }
@@ -290,10 +290,11 @@ impl PlanBuilder {
             .collect();
         for unset in expanded.unset.iter().filter(|unset| !declared.contains(*unset)) {
             self.warnings
-                .push(format!("Nothing sets {unset}, so it is nothing in the command, also if the image sets it."));
+                .push(format!("Nothing sets {unset}, so it is empty in the command, even if the image sets it."));
         }
         if expanded.has_operators {
-            let text = "No shell runs the command: pipes, redirections and the like are handed over as they are.";
+            let text =
+                "No shell runs the command: pipes, redirections and other operators are passed as plain arguments.";
             self.warn(text.to_owned());
         }
         Some(expanded.arguments)
@@ -306,17 +307,17 @@ impl PlanBuilder {
         for (subject, extra, text) in variables.chain(arguments) {
             total += extra + text.len();
             let what = if text.contains('\0') {
-                "it holds a NUL, which no program can be given."
+                "it contains a NUL character, which cannot be passed to a program."
             } else if extra + text.len() > MAX_TEXT {
-                "it is longer than a program can be given."
+                "it is too long to be passed to a program."
             } else {
                 continue;
             };
-            self.problems.add(PlanCode::BadValue, subject, what, "Hand long or binary values over as a file.");
+            self.problems.add(PlanCode::BadValue, subject, what, "Pass long or binary values as a file.");
         }
         if total > MAX_TEXTS {
-            let what = "all values together are longer than a program can be given.";
-            self.problems.add(PlanCode::BadValue, "environment", what, "Hand long values over as files.");
+            let what = "all values together are too long to be passed to a program.";
+            self.problems.add(PlanCode::BadValue, "environment", what, "Pass long values as files.");
         }
     }
 
@@ -359,7 +360,9 @@ impl PlanBuilder {
     fn timeout(&mut self, seconds: i64, bound: Option<Duration>) -> Option<Duration> {
         let own = u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs);
         if own.is_none() {
-            self.warn(format!("The manifest's time limit of {seconds} seconds says nothing, so it has none."));
+            self.warn(format!(
+                "The manifest's time limit of {seconds} seconds is not valid, so the job has no time limit."
+            ));
         }
         own.into_iter().chain(bound).min()
     }

@@ -17,7 +17,7 @@ impl PlanBuilder {
                 Ok(target) => target,
                 Err(why) => {
                     let message = format!("its path in the container {why}.");
-                    self.problems.add(PlanCode::BadManifest, &mount.name, message, "Mend the manifest.");
+                    self.problems.add(PlanCode::BadManifest, &mount.name, message, "Fix the manifest.");
                     continue;
                 }
             };
@@ -25,14 +25,14 @@ impl PlanBuilder {
             let ours = [layout.inputs(), layout.output()].into_iter();
             let others = ours.chain(OF_THE_KERNEL).chain(targets.iter().map(String::as_str));
             if let Some(other) = others.into_iter().find(|other| holds(other, &target) || holds(&target, other)) {
-                let message = format!("its path {target} in the container meets {other}.");
-                self.problems.add(PlanCode::BadManifest, &mount.name, message, "Mend the manifest.");
+                let message = format!("its path {target} in the container conflicts with {other}.");
+                self.problems.add(PlanCode::BadManifest, &mount.name, message, "Fix the manifest.");
                 continue;
             }
             match source {
                 Some(source) => self.bind(source, &target, mount.mode == MountMode::ReadOnly),
                 None => {
-                    let help = "Say which folder of the host it is.";
+                    let help = "Give a folder of the host.";
                     self.problems.add(PlanCode::Missing, &mount.name, "the job needs this mount.", help);
                 }
             }
@@ -50,7 +50,7 @@ fn absolute(path: &str) -> Result<String, &'static str> {
     match () {
         () if parts.is_empty() => Err("is the container's root"),
         () if parts.contains(&"..") => Err("holds `..`"),
-        () if path.chars().any(char::is_control) => Err("holds characters that are not seen"),
+        () if path.chars().any(char::is_control) => Err("contains control characters"),
         () => Ok(format!("/{}", parts.join("/"))),
     }
 }

@@ -276,7 +276,7 @@ fn a_folder_with_more_than_files_gives_its_files_only() {
     request.files = given(&[("A", folder("/x", &["a", "b"], false))]);
     let plan = plan(&two_folders(), &request).expect("it can be run");
     assert_eq!(binds(&plan)[..2], ["/x/a /seed/in/A/a ro", "/x/b /seed/in/A/b ro"]);
-    assert!(plan.warnings[0].starts_with("A: only the files directly inside"), "{:?}", plan.warnings);
+    assert!(plan.warnings[0].starts_with("A: only the files directly in its folder"), "{:?}", plan.warnings);
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl PlanBuilder {
                 }
                 Err(why) => {
                     let wanted = input.json_type.as_str();
-                    let message = format!("its value must be of the type {wanted}, and {why}.");
+                    let message = format!("its value must be of the type {wanted}, but {why}.");
                     self.problems.add(PlanCode::WrongType, &input.name, message, "Give it another value.");
                 }
             }
@@ -56,7 +56,7 @@ impl PlanBuilder {
         for (setting, value) in settings.iter().zip(given) {
             match value {
                 None => {
-                    let help = "Give it a value: the standard knows no optional ones.";
+                    let help = "Give it a value: all settings are required.";
                     self.problems.add(PlanCode::Missing, &setting.name, "the job needs this setting.", help);
                 }
                 Some(value) if setting.secret => {

@@ -12,22 +12,22 @@ use crate::engine::runtime;
 pub enum Error {
     #[error(transparent)]
     Engine(#[from] runtime::Error),
-    #[error("the disk that holds {} is full: make room, and run the job again", .folder.display())]
+    #[error("the disk of {} is full: free some space, and run the job again", .folder.display())]
     DiskFull { folder: PathBuf },
-    #[error("{} cannot be written ({reason}): look at its permissions", .folder.display())]
+    #[error("{} cannot be written ({reason}): check its permissions", .folder.display())]
     Folder { folder: PathBuf, reason: String },
     /// An input is missing or unreadable; the text comes from [`super::inputs`].
     #[error("{0}")]
     Input(String),
     #[error(
-        "the manifest in the label of {image} is not the one that the run was made for: scan its registry, so that the \
-         catalogue has the new one, and run the job again"
+        "the manifest in the label of {image} is not the one that the run was planned with: scan its registry to \
+         update the catalogue, and run the job again"
     )]
     OtherManifest { image: String },
     #[error("the run was cancelled")]
     Cancelled,
     #[error(
-        "what the job left could not be read within {} minutes: let it leave less, or allow more (runs.capture_minutes)",
+        "the job's outputs could not be read within {} minutes: write less, or raise runs.capture_minutes",
         .0.as_secs().div_ceil(60)
     )]
     CaptureTooSlow(Duration),

@@ -75,7 +75,9 @@ impl RunPaths {
         let secrets: Vec<&str> = plan.secrets().collect();
         let note = match secrets.is_empty() {
             true => String::new(),
-            false => format!("# Set and export first: {}. Replace what is masked in the command.\n", secrets.join(" ")),
+            false => {
+                format!("# Set and export first: {}. Replace the masked values in the command.\n", secrets.join(" "))
+            }
         };
         replace(&self.root.join("run.sh"), format!("#!/bin/sh\n{note}exec {}\n", plan.docker_run()).as_bytes())
     }

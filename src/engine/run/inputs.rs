@@ -36,7 +36,7 @@ pub enum InputError {
     LeadsOut(PathBuf),
     #[error("{} holds more than {MAX_FILES} entries", .0.display())]
     TooMany(PathBuf),
-    #[error("inputs are not read: {0}")]
+    #[error("the inputs were not read: {0}")]
     Halted(HaltReason),
 }
 

@@ -44,12 +44,12 @@ use supervisor::{AttemptContext, AttemptEvent, AttemptSupervisor};
 use verdict::RunVerdict;
 
 /// Warning for a failed job without network.
-const NO_NETWORK: &str = "The job failed, and had no network. If it needs one: `silo run` gives it by --network, a service by \
-    runs.network or runs.bridge_registries.";
+const NO_NETWORK: &str = "The job failed and had no network. If it needs one: use --network with `silo run`, or \
+                          runs.network or runs.bridge_registries with a service.";
 
 /// What is said where the engine was waited for in vain.
 const LEFT_RUNNING: &str =
-    "The engine does not answer, so the job's container may run on. The next `silo run` removes it.";
+    "The engine does not answer, so the job's container may still be running. The next `silo run` removes it.";
 
 /// One attempt that is to be made.
 #[derive(Clone, Copy, Debug)]

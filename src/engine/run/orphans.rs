@@ -33,7 +33,7 @@ impl ContainerOwner {
     /// Creates the lock file in the folder for temporary files.
     pub fn new() -> io::Result<Self> {
         let (_, path) = tempfile::Builder::new().prefix("silo-run-").suffix(".lock").tempfile()?.keep()?;
-        let lock = FileLock::take(&path)?.ok_or_else(|| io::Error::other("somebody else locks a new file"))?;
+        let lock = FileLock::take(&path)?.ok_or_else(|| io::Error::other("another process locked a new file"))?;
         Ok(Self { path, process: ProcessIdentity::own(), _lock: lock })
     }
 

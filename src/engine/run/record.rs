@@ -282,7 +282,7 @@ impl RunRecord {
         }
         self.will_retry = error.as_ref().is_some_and(|error| error.will_retry(number, self.max_tries));
         self.message = match &verdict {
-            RunVerdict::Successful => "The job is done.".to_owned(),
+            RunVerdict::Successful => "The job was successful.".to_owned(),
             RunVerdict::Dismissed => "The job was stopped.".to_owned(),
             RunVerdict::Failed(error) if error.description.is_empty() => format!("{}.", error.title),
             RunVerdict::Failed(error) => format!("{}. {}", error.title, error.description),

@@ -50,7 +50,7 @@ pub(in crate::engine) async fn create<R: ContainerRuntime>(
         // If the receiver is gone, the guard is dropped here and removes the container.
         _ = tell.send(created.map(|id| ContainerGuard::of(&runtime, id, &leave)));
     });
-    told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that asks it has died".to_owned() }))
+    told.await.unwrap_or_else(|_| Err(runtime::Error::Refused { reason: "the task that calls it has died".to_owned() }))
 }
 
 /// Removes a container on drop, in a task of its own, unless it is to be kept.
@@ -88,7 +88,7 @@ impl<R: ContainerRuntime> Drop for ContainerGuard<R> {
         if let (Some((runtime, id)), Ok(handle)) = (container, tokio::runtime::Handle::try_current()) {
             handle.spawn(async move {
                 if let Err(why) = runtime.remove(&id).await {
-                    tracing::warn!(container = id, %why, "a container stays behind");
+                    tracing::warn!(container = id, %why, "a leftover container cannot be removed");
                 }
             });
         }

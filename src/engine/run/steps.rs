@@ -99,7 +99,7 @@ impl AttemptState {
                 if why.is_silence() {
                     return Err(why);
                 }
-                attempt.note(&format!("files of other users stay closed: {why}")).await?;
+                attempt.note(&format!("files of other users cannot be read: {why}")).await?;
                 break;
             }
         }

@@ -264,10 +264,10 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
     async fn removed(&mut self, removal: ContainerGuard<R>, is_silence: bool) -> Result<(), Error> {
         if is_silence && self.leave.keeps_lost() {
             removal.keep();
-            return self.note("the container is left, to be taken over when its engine answers").await;
+            return self.note("the container is kept and will be taken over when its engine answers").await;
         }
         match removal.now().await {
-            Some(why) => self.note(&format!("the container stays behind: {why}")).await,
+            Some(why) => self.note(&format!("the container cannot be removed: {why}")).await,
             None => Ok(()),
         }
     }

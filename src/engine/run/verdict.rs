@@ -106,7 +106,7 @@ pub fn judge(manifest: &SeedManifest, ending: RunEnding, outputs: Option<&RunOut
     let code = match ending.exit_code {
         None => {
             return RunVerdict::Failed(
-                SystemFailure::EngineLost.error("The container vanished before it said how it ended."),
+                SystemFailure::EngineLost.error("The container disappeared before its exit code was known."),
             );
         }
         Some(0) => {
@@ -131,20 +131,20 @@ pub fn judge(manifest: &SeedManifest, ending: RunEnding, outputs: Option<&RunOut
     if ending.oom {
         let asks = manifest.job.resources.scalar.iter().any(|it| ResourceKind::of(&it.name) == ResourceKind::Mem);
         let whose = match asks {
-            true => "its manifest says how much that is",
-            false => "its manifest does not say how much it needs, so whoever ran it did",
+            true => "the limit comes from its manifest",
+            false => "its manifest sets no limit, so the limit comes from the run",
         };
-        let description = format!("The job used more memory than it is allocated; {whose}.");
+        let description = format!("The job used more memory than allocated; {whose}.");
         return RunVerdict::Failed(error("oom-killed", "Out of memory", description));
     }
     if let Some(signal) = ending.signal() {
         let title = format!("Ended by signal {signal}{}", signal_name(signal));
-        let description = format!("The exit code {code} says so, and the manifest has no name for it.");
+        let description = format!("This follows from the exit code {code}, for which the manifest has no name.");
         return RunVerdict::Failed(error(&format!("signal-{signal}"), &title, description));
     }
     let hint = match code {
-        126 => " Shells say so when a program may not be executed.",
-        127 => " Shells say so when there is no such program.",
+        126 => " Shells use this code if a program may not be executed.",
+        127 => " Shells use this code if a program does not exist.",
         _ => "",
     };
     let description = format!("The job ended with exit code {code}, for which its manifest has no name.{hint}");
@@ -155,15 +155,16 @@ pub fn judge(manifest: &SeedManifest, ending: RunEnding, outputs: Option<&RunOut
 fn at_limit(manifest: &SeedManifest, limit: Duration) -> String {
     let (seconds, own) = (limit.as_secs(), manifest.job.timeout);
     if i64::try_from(seconds) == Ok(own) {
-        return format!("The job was stopped at its time limit; its manifest gives it {own} seconds.");
+        return format!("The job was stopped at its time limit of {own} seconds, which its manifest sets.");
     }
     let own = match own {
-        1.. => format!("its manifest would give it {own}"),
+        1.. => format!("its manifest allows {own}"),
         _ => "its manifest sets none".to_owned(),
     };
     format!(
-        "The job was stopped at the time limit of this run, {seconds} seconds; {own}. The run's limit is what was asked for \
-         (timeoutSeconds, --timeout), or the most that the server allows (runs.longest_hours), less what fetching inputs took."
+        "The job was stopped at the time limit of this run, {seconds} seconds; {own}. The run's limit is the \
+         requested one (timeoutSeconds, --timeout), or the server's maximum (runs.longest_hours), minus the time for \
+         fetching inputs."
     )
 }
 
@@ -171,11 +172,11 @@ fn output_error_name(code: OutputCode) -> (&'static str, &'static str) {
     match code {
         OutputCode::MissingRequiredOutput => ("missing-required-output", "A required output is missing"),
         OutputCode::UnexpectedMultipleOutputs => {
-            ("unexpected-multiple-outputs", "Several files for an output that is one")
+            ("unexpected-multiple-outputs", "Several files for a single-file output")
         }
         OutputCode::InvalidResultsManifest => ("invalid-results-manifest", "seed.outputs.json is not valid"),
         OutputCode::UnreadableOutput => ("unreadable-output", "An output cannot be read"),
-        OutputCode::TooLargeOutput => ("too-large-output", "The job left too much behind"),
+        OutputCode::TooLargeOutput => ("too-large-output", "The job wrote too much"),
     }
 }
 
@@ -271,7 +272,7 @@ impl SystemFailure {
             Self::HostLost => ("node-lost", "The machine stopped while the job ran", true),
             Self::Disk => ("filesystem-io", "The disk cannot be read or written", true),
             Self::Capture => ("capture-timeout", "Reading the outputs took too long", false),
-            Self::MissingFile => ("missing-file", "An input file is gone", false),
+            Self::MissingFile => ("missing-file", "An input file no longer exists", false),
             Self::InputFetch => ("input-fetch", "An input cannot be fetched", true),
             Self::TimeLimit => ("timeout", "Time limit exceeded", false),
             Self::OtherManifest => ("manifest-differs", "The image has another manifest", false),
@@ -342,7 +343,7 @@ mod tests {
             assert_eq!((&*error.name, &*error.title, error.category), (name, title, category), "{ending:?}");
             assert_eq!((error.exit_code, error.retryable), (ending.exit_code, false));
         }
-        assert!(failed(exit(127)).description.ends_with("there is no such program."));
+        assert!(failed(exit(127)).description.ends_with("a program does not exist."));
         assert_eq!(failed(exit(137)).signal, Some(9));
         let lost = failed(RunEnding::default());
         assert_eq!((&*lost.name, lost.category, lost.retryable), ("docker-terminated", RunErrorCategory::System, true));
@@ -352,16 +353,16 @@ mod tests {
     fn a_limit_is_told_as_whose_it_is() {
         let told =
             |seconds| failed(RunEnding { timed_out: Some(Duration::from_secs(seconds)), ..exit(143) }).description;
-        assert_eq!(told(60), "The job was stopped at its time limit; its manifest gives it 60 seconds.");
+        assert_eq!(told(60), "The job was stopped at its time limit of 60 seconds, which its manifest sets.");
         let shorter = told(5);
-        assert!(shorter.contains("of this run, 5 seconds; its manifest would give it 60."), "{shorter}");
+        assert!(shorter.contains("of this run, 5 seconds; its manifest allows 60."), "{shorter}");
         assert!(shorter.contains("timeoutSeconds"), "{shorter}");
         let mut manifest = manifest();
         manifest.job.timeout = 0;
         assert!(at_limit(&manifest, Duration::from_secs(7)).contains("7 seconds; its manifest sets none."));
         // A default is not reported as the manifest's own value.
         let oom = failed(RunEnding { oom: true, ..exit(137) }).description;
-        assert!(oom.contains("does not say how much it needs"), "{oom}");
+        assert!(oom.contains("its manifest sets no limit"), "{oom}");
     }
 
     #[test]

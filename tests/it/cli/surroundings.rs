@@ -46,7 +46,7 @@ async fn jobs_are_pulled_with_the_logins_that_publish_uses() {
         let arguments = [&arguments[..], &["--network", "none"]].concat();
         docker_config(&project, "{}");
         let refused = project.silo(&arguments);
-        assert!(refused.stderr.contains("does not let us"), "{command:?}: {refused:#?}");
+        assert!(refused.stderr.contains("denies access"), "{command:?}: {refused:#?}");
         docker_config(&project, &login);
         let exit = project.silo(&arguments);
         assert!(project.has_image(&remote).await, "{command:?}: {exit:#?}");
@@ -96,11 +96,11 @@ async fn the_engine_is_that_of_the_context() {
     list(&[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "here")]).expect_success();
     list(&[("DOCKER_CONTEXT", "none-such")]).expect_success();
     let why = list(&[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "none-such")]).expect_failure(1);
-    assert!(why.contains("no context 'none-such'") && why.contains("docker context ls"), "{why}");
+    assert!(why.contains("context 'none-such' cannot be read") && why.contains("docker context ls"), "{why}");
     let why = list(&[("DOCKER_HOST", ""), ("DOCKER_CONTEXT", "far")]).expect_failure(1);
     assert!(why.contains("ssh -nNT -L") && why.contains("ada@far.example.org"), "{why}");
     let why = list(&[("DOCKER_HOST", "ftp://engine")]).expect_failure(1);
-    assert!(why.contains("'ftp://engine' is no address of an engine"), "{why}");
+    assert!(why.contains("'ftp://engine' is not an engine address"), "{why}");
 }
 
 /// An engine's socket forwarded to a TCP port of this machine.
@@ -152,10 +152,10 @@ async fn tls_to_the_engine_is_done_or_refused() {
     assert!(front.with_certificate() > 0, "it showed its certificate");
     let before = front.connections();
     let why = with(&nothing).expect_failure(1);
-    assert!(why.contains("ca.pem, which is not there"), "{why}");
+    assert!(why.contains("ca.pem, which does not exist"), "{why}");
     let https = format!("https://{}", front.host());
     let why = list(&[("DOCKER_HOST", &https)]).expect_failure(1);
-    assert!(why.contains("wants TLS") && why.contains("DOCKER_CERT_PATH"), "{why}");
+    assert!(why.contains("needs TLS") && why.contains("DOCKER_CERT_PATH"), "{why}");
     assert_eq!(front.connections(), before, "nothing was sent without TLS");
     // A certificate of another CA is rejected.
     fs::write(certificates.join("ca.pem"), Authority::new("another's").certificate).unwrap();
@@ -202,7 +202,7 @@ async fn a_service_finds_its_engine_as_commands_do() {
     let before = front.connections();
     let without = [("SILO__RUNS__ENGINE", &*address), ("SILO__RUNS__ENGINE_CERTIFICATES", "/nowhere")];
     let exit = silo_in(folder.path(), &without, &["doctor"], "");
-    assert!(exit.stdout.contains("ca.pem, which is not there"), "{exit:#?}");
+    assert!(exit.stdout.contains("ca.pem, which does not exist"), "{exit:#?}");
     assert_eq!(front.connections(), before);
     let runs = Runs::at(Database::Sqlite, (engine, ""), &by_context).await;
     let image = runs.image("echo once >$OUTPUT_DIR/begun").await;

@@ -149,7 +149,7 @@ async fn ends_are_held_against_what_is_expected() {
              Unknown error of the job. The job ended with exit code 7, for which its manifest has no name.
     DIFFERS  5-went-well
              it was successful, expected bad-picture
-             The job is done.
+             The job was successful.
     DIFFERS  6-failed
              it failed with bad-picture (exit code 9)
              Bad picture.

@@ -151,7 +151,7 @@ async fn an_engine_that_dies_half_way_is_named() {
         .await;
     let why = done.main.unwrap_err();
     assert!(matches!(why, Error::Engine(runtime::Error::Lost { .. })) && why.is_passing(), "{why:?}");
-    assert!(job.text("_stdout.txt") == "ready\n" && job.text("system.log").contains("stays behind"));
+    assert!(job.text("_stdout.txt") == "ready\n" && job.text("system.log").contains("cannot be removed"));
     assert_eq!(done.remains.phases[0].message.as_deref(), Some(why.to_string().as_str()));
     assert!(matches!(job.docker.containers(&job.label()).await, Err(runtime::Error::Lost { .. })));
     // When the engine is back, the container is found by its label.

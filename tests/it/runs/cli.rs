@@ -17,7 +17,7 @@ async fn a_run_from_the_command_line() {
     let submit = ["runs", "submit", &image, "-i", "FILE=in.txt", "--label", "mine", "--tag", "a", "--wait"];
     let done = silo.cli(&submit).await;
     assert_eq!(done.code, Some(0), "{done:?}");
-    assert!(done.stderr.contains("successful: The job is done.\n"), "{}", done.stderr);
+    assert!(done.stderr.contains("successful: The job was successful.\n"), "{}", done.stderr);
     let listed = silo.cli(&["runs", "list", "--tag", "a", "--json"]).await;
     let page: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     let id = page["items"][0]["id"].as_str().unwrap();

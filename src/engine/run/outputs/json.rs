@@ -33,13 +33,13 @@ impl OutputCapture {
                 Some(value) => {
                     let (wanted, found) = (output.json_type.as_str(), JsonType::described(value));
                     let message =
-                        format!("the member {key} of {JSON_FILE} must be of the type {wanted}, and it is {found}.");
+                        format!("the member {key} of {JSON_FILE} must be of the type {wanted}, but it is {found}.");
                     self.problem(OutputCode::InvalidResultsManifest, &output.name, message);
                 }
                 None if output.required => {
                     let message = match written {
                         Some(_) => format!("the member {key} of {JSON_FILE} is missing."),
-                        None => format!("the job wrote no {JSON_FILE}, where the member {key} should be."),
+                        None => format!("the job wrote no {JSON_FILE} with the member {key}."),
                     };
                     if rules.strict_json {
                         self.problem(OutputCode::MissingRequiredOutput, &output.name, message);
@@ -63,8 +63,8 @@ impl OutputCapture {
         }
         match serde_json::from_slice(&bytes) {
             Ok(Value::Object(written)) => Ok(Some(written)),
-            Ok(other) => Err(format!("it must be an object, and it is {}", JsonType::described(&other))),
-            Err(why) => Err(format!("it is no JSON: {why}")),
+            Ok(other) => Err(format!("it must be an object, but it is {}", JsonType::described(&other))),
+            Err(why) => Err(format!("it is not JSON: {why}")),
         }
     }
 }

@@ -179,7 +179,7 @@ impl OutputCapture {
         self.outputs.bytes = self.tree.usage.length;
         let bytes = self.tree.usage.on_disk;
         if let Some(most) = rules.bytes.filter(|most| bytes > *most) {
-            let message = format!("the job left {bytes} bytes or more on the disk, and it may leave {most}.");
+            let message = format!("the job wrote {bytes} bytes or more to the disk, but it may write {most}.");
             self.problem(OutputCode::TooLargeOutput, "disk", message);
         }
         if let Some(message) = self.tree.fault.take() {
@@ -199,11 +199,11 @@ impl OutputCapture {
             _ if self.tree.is_cut => {}
             0 if output.required => {
                 let there = listed(self.tree.files.keys().filter(|path| !is_bookkeeping(path)));
-                let message = format!("no file matches {pattern}; the job left {there}.");
+                let message = format!("no file matches {pattern}; the job wrote {there}.");
                 self.problem(OutputCode::MissingRequiredOutput, name, message);
             }
             count if count > 1 && !output.multiple => {
-                let message = format!("it is one file, and {count} match {pattern}: {}.", listed(found.iter()));
+                let message = format!("it is a single file, but {count} match {pattern}: {}.", listed(found.iter()));
                 self.problem(OutputCode::UnexpectedMultipleOutputs, name, message);
             }
             _ => {}
@@ -218,7 +218,7 @@ impl OutputCapture {
         if let Some(wanted) = output.media_type.as_deref()
             && !disk::may_be(path, [wanted].into_iter())
         {
-            let warning = format!("{name}: {path} does not look like {wanted}, which the manifest says it is.");
+            let warning = format!("{name}: {path} does not look like {wanted}, the type in the manifest.");
             self.warn(warning);
         }
         let size = self.tree.files[path].size;

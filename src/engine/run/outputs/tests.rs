@@ -72,7 +72,7 @@ fn files_come_to_their_outputs() {
     assert_eq!(paths(&outputs.extra), ["maps/deep/b.tif", "orphan.metadata.json", "results_manifest.json"]);
     assert_eq!(
         outputs.warnings,
-        ["EDGE: edge-1.geojson does not look like application/x-edge, which the manifest says it is."]
+        ["EDGE: edge-1.geojson does not look like application/x-edge, the type in the manifest."]
     );
 }
 
@@ -92,12 +92,12 @@ fn what_is_missing_or_too_much_is_a_problem() {
         "missing-required-output a",
     ];
     assert_eq!(problems(&outputs), expected);
-    assert_eq!(outputs.problems[0].message, "it is one file, and 2 match *.txt: 1.txt, 2.txt.");
-    assert_eq!(outputs.problems[1].message, "no file matches *.tif; the job left 1.txt, 2.txt, only.csv.");
+    assert_eq!(outputs.problems[0].message, "it is a single file, but 2 match *.txt: 1.txt, 2.txt.");
+    assert_eq!(outputs.problems[1].message, "no file matches *.tif; the job wrote 1.txt, 2.txt, only.csv.");
     let rules = OutputRules { strict_json: false, ..OutputRules::default() };
     let lenient = capture(&manifest, left(&[]).path(), rules, &HaltSignal::default()).expect("nobody halts it");
     assert_eq!((lenient.problems.len(), lenient.warnings.len()), (4, 1), "{lenient:?}");
-    assert!(lenient.problems[0].message.ends_with("the job left nothing."), "{lenient:?}");
+    assert!(lenient.problems[0].message.ends_with("the job wrote nothing."), "{lenient:?}");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn count_depth_and_size_are_bounded() {
     fs::write(deep.join("x"), "").expect("a file");
     let outputs = judged(1_000_000);
     assert!(
-        outputs.problems.is_empty() && outputs.warnings[0].ends_with("is too deep; it is left out."),
+        outputs.problems.is_empty() && outputs.warnings[0].ends_with("is nested too deep; it is left out."),
         "{outputs:?}"
     );
     assert_eq!(outputs.files[0].files.len(), 2);
@@ -182,7 +182,7 @@ fn count_depth_and_size_are_bounded() {
         tree::list(folder.path(), WalkBounds { entries, bytes: None }, &HaltSignal::default()).expect("nobody halts it")
     };
     let cut = listed(left(&[("a", ""), ("b", ""), ("c", "")]), 2);
-    assert!(cut.is_cut && cut.fault.as_deref() == Some("the job left more than 2 files and folders."));
+    assert!(cut.is_cut && cut.fault.as_deref() == Some("the job wrote more than 2 files and folders."));
     assert!(!listed(left(&[("a", ""), ("b/c", "")]), 3).is_cut);
 }
 
@@ -268,5 +268,5 @@ fn odd_names_are_names() {
     fs::write(folder.path().join(std::ffi::OsStr::from_bytes(b"\xff")), "").expect("a file");
     let outputs = captured(&manifest, &folder);
     assert_eq!(paths(&outputs.files[0].files), ["-rf", "a\nb", &long, "é\u{202e}"]);
-    assert_eq!(outputs.warnings, ["A name in OUTPUT_DIR is not UTF-8; what bears it is left out."]);
+    assert_eq!(outputs.warnings, ["A name in OUTPUT_DIR is not UTF-8; the entry is left out."]);
 }

@@ -73,7 +73,9 @@ impl OutputTree {
         self.is_cut = matches!(reach, WalkReach::TooManyBytes | WalkReach::TooManyEntries);
         let most = bounds.entries;
         match reach {
-            WalkReach::TooManyEntries => self.fault = Some(format!("the job left more than {most} files and folders.")),
+            WalkReach::TooManyEntries => {
+                self.fault = Some(format!("the job wrote more than {most} files and folders."))
+            }
             WalkReach::Moved => self.fault = Some("a folder was moved while it was read.".to_owned()),
             WalkReach::Whole | WalkReach::TooManyBytes => {}
         }
@@ -94,7 +96,7 @@ impl OutputTree {
         }
         let (Ok(prefix), Ok(name)) = (str::from_utf8(prefix), name.to_str()) else {
             let prefix = String::from_utf8_lossy(prefix);
-            self.warn(format!("A name in {} is not UTF-8; what bears it is left out.", shown(&prefix)));
+            self.warn(format!("A name in {} is not UTF-8; the entry is left out.", shown(&prefix)));
             return;
         };
         let path = format!("{prefix}{name}");
@@ -104,7 +106,7 @@ impl OutputTree {
                 self.files.insert(path, OutputEntry { size: about.st_size.unsigned_abs(), place, id: id(about) });
             }
             FileType::Directory if depth == MAX_DEPTH => {
-                self.warn(format!("The folder {path} is too deep; it is left out."));
+                self.warn(format!("The folder {path} is nested too deep; it is left out."));
             }
             FileType::Directory => {}
             FileType::Symlink => match linked(root, &path) {
@@ -112,7 +114,7 @@ impl OutputTree {
                 Ok(Err(what)) => self.warn(format!("{path} is {what}; it is left out.")),
                 Err(why) => self.warn(format!("{path} is left out: {why}.")),
             },
-            _ => self.warn(format!("{path} is no regular file; it is left out.")),
+            _ => self.warn(format!("{path} is not a regular file; it is left out.")),
         }
     }
 
@@ -132,13 +134,13 @@ fn shown(prefix: &str) -> &str {
 fn linked(root: &Path, path: &str) -> io::Result<Result<OutputEntry, &'static str>> {
     let real: PathBuf = match root.join(path).canonicalize() {
         Ok(real) => real,
-        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Err("a link that leads nowhere")),
+        Err(why) if why.kind() == ErrorKind::NotFound => return Ok(Err("a link without a target")),
         Err(why) => return Err(why),
     };
     let Ok(place) = real.strip_prefix(root) else { return Ok(Err("a link that leads out of OUTPUT_DIR")) };
     let about = rustix::fs::lstat(&real)?;
     if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
-        return Ok(Err("a link to a folder or something special"));
+        return Ok(Err("a link to a folder or special file"));
     }
     Ok(Ok(OutputEntry { size: about.st_size.unsigned_abs(), place: place.to_owned(), id: id(&about) }))
 }
