@@ -28,17 +28,19 @@ impl RegistryBaseUrl {
             "http" | "https" => {}
             "file" => {
                 return Err(refused(
-                    "is a path; choose the kind 'layout' for an OCI image layout on disk, 'archive' for a file of `docker save`",
+                    "is a path; use the kind 'layout' for an OCI image layout on disk, 'archive' for a file of \
+                     `docker save`",
                 ));
             }
-            _ => return Err(refused("must start with https://, http:// or nothing (which means https://)")),
+            _ => return Err(refused("must start with https:// or http://, or have no scheme (then https:// is used)")),
         }
         if !api.username().is_empty() || api.password().is_some() {
-            return Err(refused("holds a user name; use the username and password fields instead"));
+            return Err(refused("contains a user name; use the username and password fields instead"));
         }
         if api.query().is_some() || api.fragment().is_some() {
             return Err(refused(
-                "has a '?' or '#' part, which registries do not use; leave it out (credentials belong in the username and password fields)",
+                "contains '?' or '#', which registries do not use; remove that part (credentials belong in the \
+                 username and password fields)",
             ));
         }
         let path = api.path().trim_end_matches('/');
@@ -79,7 +81,7 @@ impl RegistryBaseUrl {
     /// the same host (or both are on this machine).
     pub(super) fn realm(&self, realm: &str) -> Result<Url> {
         let url = self.api.join(realm).map_err(|why| {
-            Error::Malformed(format!("{} names a token service that is no address ({why})", self.host()))
+            Error::Malformed(format!("{} names a token service whose address is not valid ({why})", self.host()))
         })?;
         let goes = match url.scheme() {
             "https" => true,
@@ -91,7 +93,8 @@ impl RegistryBaseUrl {
         };
         if !goes || !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Refused(format!(
-                "{} sends logins to {}://{}, where a password would not be safe; its token service (realm) must use https",
+                "{} sends logins to {}://{}, where the password would not be encrypted; its token service (realm) \
+                 must use https",
                 self.host(),
                 url.scheme(),
                 host_of(&url)

@@ -174,7 +174,7 @@ impl VendorApi {
         }
         serde_json::from_slice(&answer.body).map_err(|why| {
             Error::Malformed(format!(
-                "{} answers {what} with something else ({why}); check that the registry is of the kind it was added as",
+                "{} answers the request for {what} in an unknown form ({why}); check the registry's kind",
                 host_of(&self.base)
             ))
         })
@@ -186,14 +186,14 @@ impl VendorApi {
         let reason = answer.reason();
         let error = match (answer.status, &self.login) {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, None) => Error::LoginRequired(format!(
-                "{host} gives {what} only to those who log in{reason}; give a username and password"
+                "{host} requires a login for {what}{reason}; give a username and password"
             )),
             (StatusCode::UNAUTHORIZED, Some(_)) => Error::WrongPassword(format!(
                 "{host} does not accept the username and password{reason}; correct them (some registries want an access token as password)"
             )),
-            (StatusCode::FORBIDDEN, Some(_)) => Error::Forbidden(format!(
-                "{host} does not give this account {what}{reason}; give it the right to read that"
-            )),
+            (StatusCode::FORBIDDEN, Some(_)) => {
+                Error::Forbidden(format!("{host} denies this account {what}{reason}; grant it the right to read that"))
+            }
             (StatusCode::NOT_FOUND, _) => Error::NotFound(format!("{host} does not have {what}{reason}")),
             _ => answer.unexpected(what),
         };

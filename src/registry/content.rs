@@ -48,7 +48,7 @@ impl BlobSource<'_> {
     /// The bytes of a digest, verified against it.
     async fn get(&self, blob: BlobKind, digest: &str) -> Result<Bytes> {
         if !is_digest(digest) {
-            return Err(self.broken(digest, "is named by something that is no digest"));
+            return Err(self.broken(digest, "has a name that is not a digest"));
         }
         let bytes = match self {
             BlobSource::Distribution(registry, repository) => registry.blob(repository, blob, digest).await?,
@@ -56,7 +56,7 @@ impl BlobSource<'_> {
             BlobSource::Archive(archive) => archive.blob(blob, digest).await?,
         };
         if !matches_digest(digest, &bytes) {
-            return Err(self.broken(digest, "holds other bytes than its digest says"));
+            return Err(self.broken(digest, "has content that does not match its digest"));
         }
         Ok(bytes)
     }
@@ -68,14 +68,14 @@ impl BlobSource<'_> {
             None => self.get(BlobKind::Manifest, digest).await?,
         };
         serde_json::from_slice(&bytes)
-            .map_err(|why| self.broken(digest, &format!("is no manifest: {}", printable(&why.to_string()))))
+            .map_err(|why| self.broken(digest, &format!("is not a manifest: {}", printable(&why.to_string()))))
     }
 
     /// A config, without what its manifest adds.
     pub(super) async fn config(&self, digest: &str) -> Result<ImageConfig> {
         let bytes = self.get(BlobKind::Config, digest).await?;
         let config: OciImageConfig = serde_json::from_slice(&bytes)
-            .map_err(|why| self.broken(digest, &format!("is no config: {}", printable(&why.to_string()))))?;
+            .map_err(|why| self.broken(digest, &format!("is not a config: {}", printable(&why.to_string()))))?;
         Ok(config.into_image(digest.to_owned()))
     }
 
@@ -198,7 +198,7 @@ fn classify(manifest: OciManifest) -> std::result::Result<ManifestClass, &'stati
     match (manifest.config, manifest.manifests, written.as_deref()) {
         (Some(_), Some(_), _) => Err("claims to be both an image and an index"),
         (None, Some(_), Some(wire::OCI_MANIFEST | wire::DOCKER_MANIFEST))
-        | (Some(_), None, Some(wire::OCI_INDEX | wire::DOCKER_LIST)) => Err("is not what its media type says"),
+        | (Some(_), None, Some(wire::OCI_INDEX | wire::DOCKER_LIST)) => Err("does not match its media type"),
         (None, Some(children), _) => {
             Ok(ManifestClass::Index(written.unwrap_or_else(|| wire::OCI_INDEX.to_owned()), children))
         }

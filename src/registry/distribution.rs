@@ -272,11 +272,11 @@ impl DistributionApi {
                 self.base.url("", None)
             ))),
             403 => Err(Error::Forbidden(format!(
-                "{host} answers, but forbids this account its registry{}; ask who runs it",
+                "{host} answers, but denies this account access to its registry{}; ask its operator",
                 answer.reason()
             ))),
             400..500 => Err(Error::NotARegistry(format!(
-                "{host} answers {status} where a registry would greet; check the address"
+                "{host} answers {status} at /v2/, unlike a registry; check the address"
             ))),
             _ if !status.is_success() => Err(answer.unexpected("a greeting")),
             _ if answer.headers.contains_key(API_VERSION) => Ok(()),
@@ -294,7 +294,7 @@ impl DistributionApi {
         match answer.status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !self.has_login() => self.login_required(what),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Error::Forbidden(format!(
-                "{host} does not give this account {what}{}; give it the right to pull from that repository",
+                "{host} denies this account {what}{}; grant it the right to pull from that repository",
                 answer.reason()
             )),
             StatusCode::NOT_FOUND => Error::NotFound(format!("{host} does not have {what}{}", answer.reason())),
@@ -312,7 +312,8 @@ impl DistributionApi {
                 Err(why) => why,
             },
             404 | 405 => Error::NotFound(format!(
-                "{} does not let anybody list its repositories (it has no catalogue at {}){reason}; ask who runs it to switch the catalogue on",
+                "{} cannot list its repositories (it has no catalogue at {}){reason}; ask its operator to enable the \
+                 catalogue",
                 self.host(),
                 self.base.url(&ListingTarget::Catalog.path(), None)
             )),
@@ -321,10 +322,7 @@ impl DistributionApi {
     }
 
     fn login_required(&self, what: &str) -> Error {
-        Error::LoginRequired(format!(
-            "{} gives {what} only to those who log in; give a username and password",
-            self.host()
-        ))
+        Error::LoginRequired(format!("{} requires a login for {what}; give a username and password", self.host()))
     }
 
     fn wrong_password(&self, answer: &RegistryResponse) -> Error {
@@ -339,7 +337,7 @@ impl DistributionApi {
     /// say that a resource does not exist.
     fn foreign_not_found(&self, what: &str) -> Error {
         Error::Status(format!(
-            "{} answers 404 for {what}, but not as a registry does (there is no error code); look at proxies before it",
+            "{} answers 404 for {what}, but without a registry's error code; check the proxies before it",
             self.host()
         ))
     }
@@ -349,7 +347,7 @@ impl DistributionApi {
     }
 
     fn no_listing(&self, path: &str) -> Error {
-        Error::Malformed(format!("{} answers {path} with something that is no listing; ask who runs it", self.host()))
+        Error::Malformed(format!("{} answers {path} with something that is not a list; ask its operator", self.host()))
     }
 }
 

@@ -65,7 +65,7 @@ pub fn check_repository(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::Refused(format!(
-        "'{}' cannot be a repository: names are made of lower-case letters, digits, '.', '_', '-' and '/'",
+        "'{}' cannot be a repository: names consist of lower-case letters, digits, '.', '_', '-' and '/'",
         printable(name)
     )))
 }
@@ -74,7 +74,7 @@ pub(super) fn check_digest(digest: &str) -> Result<()> {
     if is_digest(digest) {
         return Ok(());
     }
-    Err(Error::Refused(format!("'{}' is no digest; one looks like sha256:<64 hexadecimal digits>", printable(digest))))
+    Err(Error::Refused(format!("'{}' is not a digest; the form is sha256:<64 hexadecimal digits>", printable(digest))))
 }
 
 /// Checks the syntax of a tag or digest.

@@ -175,7 +175,7 @@ impl ListingWalk {
         if knows_no_pages && self.page_size != Some(self.last_count) {
             return self.end(None);
         }
-        self.end(Some("it repeats names of earlier pages, so that some may be missing".to_owned()))
+        self.end(Some("it repeats names of earlier pages, so some may be missing".to_owned()))
     }
 
     fn end(&mut self, truncated: Option<String>) -> RawListing<String> {

@@ -205,10 +205,10 @@ pub fn hook_advice(kind: RegistryKind, url: &str) -> String {
              backoff: 10s\n      ignore:\n        actions: [pull]\n"
         ),
         RegistryKind::GitLab => format!(
-            "GitLab's own webhooks tell nothing of images; its registry does. In /etc/gitlab/gitlab.rb:\n\
+            "GitLab's webhooks do not report images; its registry does. In /etc/gitlab/gitlab.rb:\n\
              \n\
-             registry['notifications'] = [\n  {{ 'name' => 'silo', 'url' => '{url}', 'timeout' => '2s', 'threshold' => 5, \
-             'backoff' => '10s' }}\n]\n\
+             registry['notifications'] = [\n  {{ 'name' => 'silo', 'url' => '{url}', 'timeout' => '2s', 'threshold' \
+             => 5, 'backoff' => '10s' }}\n]\n\
              \n\
              Then: gitlab-ctl reconfigure\n"
         ),
@@ -234,8 +234,8 @@ pub fn hook_advice(kind: RegistryKind, url: &str) -> String {
              \"extensions\": {{\"events\": {{\"enable\": true, \"sinks\": [{{\"type\": \"http\", \"address\": \"{url}\"}}]}}}}\n"
         ),
         RegistryKind::Ecr => format!(
-            "In Amazon EventBridge: a rule with the pattern below, and an API destination (POST) with the address below as \
-             its target. Its connection may send any API key; it is not looked at.\n\
+            "In Amazon EventBridge: a rule with the pattern below, and an API destination (POST) with the address \
+             below as its target. Its connection may send any API key; it is ignored.\n\
              \n\
              {{\"source\": [\"aws.ecr\"], \"detail-type\": [\"ECR Image Action\"]}}\n{url}\n"
         ),
@@ -250,9 +250,11 @@ pub fn hook_advice(kind: RegistryKind, url: &str) -> String {
         | RegistryKind::ContainerYard
         | RegistryKind::Layout
         | RegistryKind::Archive => format!(
-            "Registries of this kind send nothing that SILO reads. Whoever pushes, such as a CI job, can tell instead:\n\
+            "Registries of this kind send no notifications. The client that pushes, such as a CI job, can send one \
+             instead:\n\
              \n\
-             curl {url} -d '{{\"events\":[{{\"action\":\"push\",\"target\":{{\"repository\":\"REPOSITORY\",\"tag\":\"TAG\"}}}}]}}'\n"
+             curl {url} -d \
+             '{{\"events\":[{{\"action\":\"push\",\"target\":{{\"repository\":\"REPOSITORY\",\"tag\":\"TAG\"}}}}]}}'\n"
         ),
     }
 }

@@ -182,9 +182,9 @@ impl RegistrySource {
         grammar::check_reference(reference)?;
         match &self.0 {
             SourceBackend::Remote(registry) => registry.delete(repository, reference).await,
-            SourceBackend::Layout(_) | SourceBackend::Archive(_) => {
-                Err(Error::Refused("images on disk are not changed; delete them with what wrote them".to_owned()))
-            }
+            SourceBackend::Layout(_) | SourceBackend::Archive(_) => Err(Error::Refused(
+                "SILO does not change images on disk; delete them with the tool that wrote them".to_owned(),
+            )),
         }
     }
 

@@ -163,7 +163,7 @@ fn images(
             let shown = printable(config);
             let Some(span) = entries.get(plain(config)) else {
                 return Err(Error::Malformed(format!(
-                    "{} names the config {shown}, which it does not hold; save the images again",
+                    "{} names the config {shown}, which is missing; save the images again",
                     place.name()
                 )));
             };
@@ -197,7 +197,7 @@ fn entries(place: &DiskLocation, mut file: File) -> Result<HashMap<String, FileS
         }
         let span = FileSpan { from: entry.raw_file_position(), size: entry.size() };
         if span.from.checked_add(span.size).is_none_or(|end| end > size) {
-            return Err(broken(&"it ends too early"));
+            return Err(broken(&"it is truncated"));
         }
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if entry.header().entry_type().is_file() && name.len() <= NAME {

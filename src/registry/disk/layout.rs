@@ -52,7 +52,7 @@ impl ImageLayout {
     /// The bytes of a digest, not yet verified against it.
     pub(in crate::registry) async fn blob(&self, blob: BlobKind, digest: &str) -> Result<Bytes> {
         let Some((algorithm, hex)) = digest.split_once(':').filter(|_| is_digest(digest)) else {
-            return Err(Error::Malformed(format!("{} names something that is no digest", self.name())));
+            return Err(Error::Malformed(format!("{} contains an entry that is not a digest", self.name())));
         };
         let path = Path::new("blobs").join(algorithm).join(hex);
         self.0.blocking(move |place| read(place, &place.checked()?, &path, blob.cap())).await.map(Bytes::from)
@@ -71,14 +71,14 @@ fn read(place: &DiskLocation, folder: &Path, path: &Path, cap: usize) -> Result<
 
 fn refs(place: &DiskLocation) -> Result<DiskReferences> {
     let folder = place.checked()?;
-    let no_layout = |what: &str| Error::NotARegistry(format!("{} is no OCI image layout: {what}", place.name()));
+    let no_layout = |what: &str| Error::NotARegistry(format!("{} is not an OCI image layout: {what}", place.name()));
     let mark = match read(place, &folder, Path::new("oci-layout"), MARK) {
         Err(Error::NotFound(_)) => return Err(no_layout("it has no file `oci-layout`")),
         read => read?,
     };
     let mark: Option<OciLayoutFile> = serde_json::from_slice(&mark).ok();
     if !mark.is_some_and(|mark| mark.image_layout_version.starts_with("1.")) {
-        return Err(no_layout("its file `oci-layout` does not say version 1"));
+        return Err(no_layout("its file `oci-layout` does not have version 1"));
     }
     let index = match read(place, &folder, Path::new("index.json"), INDEX) {
         Err(Error::NotFound(_)) => return Err(no_layout("it has no file `index.json`")),

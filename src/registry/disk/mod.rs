@@ -72,7 +72,8 @@ impl DiskLocation {
     pub(super) fn checked(&self) -> Result<PathBuf> {
         let refused = || {
             Error::Refused(format!(
-                "{} is not in a folder that images are read from: add its folder to `scan.layout_roots` in the service's configuration, and start the service again",
+                "{} is not below a folder of `scan.layout_roots`: add its folder there in the service's \
+                 configuration, and restart the service",
                 self.name()
             ))
         };
@@ -122,7 +123,7 @@ impl DiskLocation {
         match why.kind() {
             ErrorKind::NotFound => Error::NotFound(format!("{shown} does not exist; check the path")),
             ErrorKind::PermissionDenied => {
-                Error::Forbidden(format!("{shown} may not be read by this service; change its permissions"))
+                Error::Forbidden(format!("this service may not read {shown}; change its permissions"))
             }
             _ => Error::Unreachable(format!("{shown} cannot be read: {why}")),
         }

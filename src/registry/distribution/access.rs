@@ -235,7 +235,7 @@ impl DistributionApi {
                 Ok(RegistryAuth::Bearer(Arc::new(tokens)))
             }
             (None, _) => Err(Error::NotARegistry(format!(
-                "{} wants a login, but of no kind that registries use (Basic or Bearer); check the address",
+                "{} requires a login of a kind that registries do not use (not Basic or Bearer); check the address",
                 self.host()
             ))),
         }
@@ -246,10 +246,11 @@ impl DistributionApi {
         let is_harbor = matches!(access, RegistryAuth::Bearer(tokens) if tokens.service() == Some(HARBOR));
         let advice = match (is_harbor, self.has_login()) {
             (true, _) => {
-                "this is a Harbor, which shows its catalogue to administrators only: add it with the kind harbor"
+                "this is a Harbor, which shows its catalogue only to administrators: add it with the kind harbor"
             }
             (false, true) => {
-                "on many registries only an administrator may: give such an account, or one with the right registry:catalog:*"
+                "many registries allow this only to administrators: give such an account, or one with the right \
+                 registry:catalog:*"
             }
             (false, false) => "give a username and password",
         };
@@ -259,7 +260,7 @@ impl DistributionApi {
                 self.host()
             )),
             false => Error::LoginRequired(format!(
-                "{} lists its repositories only to those who log in{reason}; {advice}",
+                "{} requires a login to list its repositories{reason}; {advice}",
                 self.host()
             )),
         }

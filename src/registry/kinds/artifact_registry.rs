@@ -110,9 +110,7 @@ async fn below(registry: &DistributionApi, top: &str) -> Result<RawListing<Strin
 
 fn nothing_at(host: &str, folder: &str) -> Error {
     let place = if folder.is_empty() { host.to_owned() } else { format!("{host}/{folder}") };
-    Error::NotFound(format!(
-        "there is nothing at {place}, or nothing that this account may see; check the org and the account's rights"
-    ))
+    Error::NotFound(format!("{place} has no content that this account may see; check the org and the account's rights"))
 }
 
 /// Reads the listing of a repository or folder, and passes each page to `see`. The root's listing stands in for the

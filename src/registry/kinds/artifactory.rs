@@ -61,9 +61,7 @@ impl ArtifactoryHost {
         if let Some(key) = &key
             && !is_key(key)
         {
-            return Err(Error::Refused(
-                "the repository key in the address or org is none that docker can use".to_owned(),
-            ));
+            return Err(Error::Refused("the repository key in the address or org is not valid for docker".to_owned()));
         }
         let registries = Mutex::default();
         Ok(Self { endpoint: endpoint.clone(), transport, context, root: base.root(), key, registries })
@@ -101,7 +99,7 @@ impl ArtifactoryHost {
     /// The registry that serves a repository, and the repository's name there.
     pub(super) fn at<'a>(&self, repository: &'a str) -> Result<(Arc<DistributionApi>, &'a str)> {
         let Some((key, name)) = repository.split_once('/') else {
-            return Err(Error::Refused(format!("'{repository}' names no image of Artifactory: the key is missing")));
+            return Err(Error::Refused(format!("'{repository}' is not an Artifactory repository: the key is missing")));
         };
         Ok((self.registry(key)?, name))
     }
@@ -163,7 +161,9 @@ fn place(api: &Url) -> Result<(Vec<String>, Option<String>)> {
         [.., CONTEXT] => Ok((own(&parts), None)),
         [key] => Ok((own(&[CONTEXT]), Some((*key).to_owned()))),
         _ => Err(Error::Refused(
-            "the address is not one of Artifactory; write it like art.example.org, art.example.org/KEY or art.example.org/artifactory/api/docker/KEY".to_owned(),
+            "the address is not an Artifactory address; write it like art.example.org, art.example.org/KEY or \
+             art.example.org/artifactory/api/docker/KEY"
+                .to_owned(),
         )),
     }
 }

@@ -16,7 +16,7 @@ use super::super::{Error, RawListing, Result};
 /// Part of the names of Seed images, by the Seed standard.
 const WORD: &str = "-seed";
 /// Why search results count as incomplete.
-const UNSURE: &str = "it was listed by its search for '-seed', which does not say whether that is all";
+const UNSURE: &str = "it was listed by a search for '-seed', which may be incomplete";
 
 /// Response of the search.
 #[derive(Deserialize)]

@@ -93,7 +93,8 @@ pub(super) async fn tags(api: &VendorApi, repository: &str) -> Result<RawListing
 pub(super) fn namespace(org: &str) -> Result<&str> {
     if org.is_empty() {
         return Err(Error::Refused(
-            "Docker Hub lists the repositories of one namespace at a time; name it as the org (such as --org geointseed)"
+            "Docker Hub lists the repositories of one namespace at a time; give it as the org (such as --org \
+             geointseed)"
                 .to_owned(),
         ));
     }

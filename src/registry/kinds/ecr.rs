@@ -94,7 +94,8 @@ impl EcrApi {
         let host = base.host();
         if host == PUBLIC {
             return Err(Error::Refused(format!(
-                "{PUBLIC} is not logged in to with AWS keys; log in as AWS, with what `aws ecr-public get-login-password` prints"
+                "{PUBLIC} does not accept AWS keys; log in as AWS, with the output of `aws ecr-public \
+                 get-login-password`"
             )));
         }
         let place = place(&host);
@@ -125,7 +126,7 @@ impl EcrApi {
             return Err(aws::refusal(&answer).unwrap_or_else(|| answer.unexpected(&operation)));
         }
         serde_json::from_slice(&answer.body)
-            .map_err(|why| Error::Malformed(format!("{} answers {operation} with something else ({why})", answer.host)))
+            .map_err(|why| Error::Malformed(format!("{} answers {operation} in an unknown form ({why})", answer.host)))
     }
 
     async fn repositories(&self) -> Result<RawListing<String>> {
@@ -247,7 +248,9 @@ pub(super) fn explain<T>(outcome: Result<T>) -> Result<T> {
 
 fn with_advice(text: &str) -> String {
     format!(
-        "{text}; log in with AWS keys that may read (policy AmazonEC2ContainerRegistryReadOnly), or as AWS with what `aws ecr get-login-password` prints, which lives 12 hours (for {PUBLIC} `aws ecr-public get-login-password`)"
+        "{text}; log in with AWS keys that may read (policy AmazonEC2ContainerRegistryReadOnly), or as AWS with the \
+         output of `aws ecr get-login-password`, which is valid for 12 hours (for {PUBLIC} `aws ecr-public \
+         get-login-password`)"
     )
 }
 

@@ -22,7 +22,7 @@ const HOST: &str = "ghcr.io";
 const INTERFACE: &str = "https://api.github.com";
 /// Page size; GitHub's maximum.
 const PAGE: usize = 100;
-const ADVICE: &str = "GitHub wants a classic token with the scope read:packages as password";
+const ADVICE: &str = "GitHub requires a classic token with the scope read:packages as password";
 
 pub(super) fn is_here(host: &str) -> bool {
     host == HOST

@@ -160,8 +160,9 @@ async fn own_tags(
         if !answer.status.is_success() {
             return Err(distribution.refusal(&answer, &what));
         }
-        let page: Vec<GitLabTag> = serde_json::from_slice(&answer.body)
-            .map_err(|why| Error::Malformed(format!("{} answers {what} with something else ({why})", answer.host)))?;
+        let page: Vec<GitLabTag> = serde_json::from_slice(&answer.body).map_err(|why| {
+            Error::Malformed(format!("{} answers the request for {what} in an unknown form ({why})", answer.host))
+        })?;
         let names = page.iter().map(|tag| tag.name.clone()).collect();
         told.extend(page.into_iter().filter_map(GitLabTag::told));
         if let Some(listing) = walk.take(names, next_query(&answer.headers)) {

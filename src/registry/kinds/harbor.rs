@@ -80,7 +80,7 @@ pub(super) async fn ping(api: &VendorApi, v2: &DistributionApi, org: &str) -> Re
     let answer = api.ask(api.url(&[&API[..], &path].concat(), &[("page", "1"), ("page_size", "1")])).await?;
     if answer.status == StatusCode::NOT_FOUND && answer.error_code().is_none() {
         return Err(Error::NotARegistry(format!(
-            "{} has no interface of Harbor 2 at /api/v2.0; check the address, or add it as kind 'distribution'",
+            "{} has no Harbor 2 API at /api/v2.0; check the address, or add it as kind 'distribution'",
             api.host()
         )));
     }

@@ -94,7 +94,7 @@ pub(super) fn logins(endpoint: &RegistryEndpoint) -> Result<(Option<HeaderValue>
         return Ok((None, endpoint.clone()));
     }
     let mut bearer = HeaderValue::try_from(format!("Bearer {password}"))
-        .map_err(|_| Error::Refused("the OAuth token cannot be sent; paste it anew as password".to_owned()))?;
+        .map_err(|_| Error::Refused("the OAuth token cannot be sent; enter it again as password".to_owned()))?;
     bearer.set_sensitive(true);
     Ok((Some(bearer), RegistryEndpoint { username: TOKEN_USER.to_owned(), ..endpoint.clone() }))
 }
@@ -239,8 +239,7 @@ pub(super) fn namespace(org: &str) -> Result<&str> {
     let first = org.trim_matches('/').split('/').next().filter(|first| !first.is_empty());
     first.ok_or_else(|| {
         Error::Refused(
-            "Quay lists the repositories of one namespace only; give the organization or user whose they are as org"
-                .to_owned(),
+            "Quay lists the repositories of one namespace at a time; give the organization or user as org".to_owned(),
         )
     })
 }

@@ -162,7 +162,7 @@ async fn list<T: DeserializeOwned>(
         before.clone_from(&names);
         if let Some(mut listing) = walk.take(names, (is_more && !stops).then(|| offset.to_string())) {
             if is_more && stops && listing.truncated.is_none() {
-                listing.truncated = Some("zot's pages end before the count that they give".to_owned());
+                listing.truncated = Some("zot's pages end before the count that they report".to_owned());
             }
             return Ok(Some(listing));
         }
@@ -194,7 +194,7 @@ async fn ask<T: DeserializeOwned>(
         return Err(distribution.refusal(&answer, &what));
     }
     let answered: ZotSearchResponse<T> = serde_json::from_slice(&answer.body)
-        .map_err(|why| Error::Malformed(format!("{} answers {what} with something else ({why})", answer.host)))?;
+        .map_err(|why| Error::Malformed(format!("{} answers {what} in an unknown form ({why})", answer.host)))?;
     if answered.errors.is_some_and(|errors| !errors.is_empty()) {
         return Ok(None);
     }

@@ -82,7 +82,7 @@ pub(in crate::registry) fn refusal(answer: &RegistryResponse) -> Option<Error> {
     let text = format!("{} answers {}: {}", answer.host, printable(code), printable(&said.message));
     Some(match code {
         "ThrottlingException" | "ServerException" => Error::Throttled(format!("{text}; scan it later or less often")),
-        "AccessDeniedException" => Error::Forbidden(format!("{text}; give the keys that right")),
+        "AccessDeniedException" => Error::Forbidden(format!("{text}; grant the keys that right")),
         "RepositoryNotFoundException" => Error::NotFound(text),
         _ if CREDENTIALS.iter().any(|word| code.contains(word)) => Error::WrongPassword(format!(
             "{text}; correct the keys (key id as user name; secret, or SECRET:SESSION-TOKEN, as password) and this machine's clock"
@@ -92,8 +92,9 @@ pub(in crate::registry) fn refusal(answer: &RegistryResponse) -> Option<Error> {
 }
 
 fn sendable(text: &str) -> Result<HeaderValue> {
-    let unsendable =
-        |_| Error::Refused("the AWS keys hold what cannot be sent; give them as AWS printed them".to_owned());
+    let unsendable = |_| {
+        Error::Refused("the AWS keys contain characters that cannot be sent; enter them as AWS shows them".to_owned())
+    };
     HeaderValue::from_str(text).map_err(unsendable)
 }
 

@@ -236,7 +236,7 @@ impl TokenCache {
             ))
         };
         let read: TokenResponse =
-            serde_json::from_slice(&answer.body).map_err(|_| broken("something that is no token"))?;
+            serde_json::from_slice(&answer.body).map_err(|_| broken("something that is not a token"))?;
         let (scheme, token, ends_in) = match self.asking {
             TokenRequest::Signed(_) => {
                 let entry = read.authorization_data.into_iter().next();
@@ -267,7 +267,7 @@ impl TokenCache {
         match answer.status {
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if self.is_anonymous() => {
                 Error::LoginRequired(format!(
-                    "the token service {host} wants a login{reason}; give a username and password"
+                    "the token service {host} requires a login{reason}; give a username and password"
                 ))
             }
             StatusCode::UNAUTHORIZED => Error::WrongPassword(format!(
@@ -282,7 +282,7 @@ impl TokenCache {
     fn refused_scope(&self, scope: &str, reason: &str) -> Error {
         let right = if scope.is_empty() { "any access" } else { scope };
         Error::Forbidden(format!(
-            "the token service {} does not give this account {right}{reason}; ask who runs the registry for that right",
+            "the token service {} denies this account {right}{reason}; ask the registry's operator for that right",
             host_of(&self.realm)
         ))
     }

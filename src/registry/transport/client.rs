@@ -95,7 +95,7 @@ impl HttpClients {
         }
         builder.build().map_err(|why| {
             Error::Tls(format!(
-                "no secure connections on this machine: {}; install its CA certificates (package ca-certificates)",
+                "TLS cannot be used on this machine: {}; install its CA certificates (package ca-certificates)",
                 root_cause(&why)
             ))
         })

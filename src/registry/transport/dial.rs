@@ -46,7 +46,8 @@ async fn connect(host: &str, port: u16, found: impl Future<Output = ResolveResul
     let (until, seconds) = (Instant::now() + within, within.as_secs_f64());
     let found = timeout_at(until, found).await.map_err(|_| {
         Error::Unreachable(format!(
-            "no name server has said within {seconds} seconds where {host} is; check its spelling, and this machine's name servers"
+            "no name server has resolved {host} within {seconds} seconds; check its spelling, and this machine's name \
+             servers"
         ))
     })?;
     let mut addresses = found.map_err(|why| match why.downcast_ref::<BlockedAddress>() {
@@ -65,8 +66,8 @@ async fn connect(host: &str, port: u16, found: impl Future<Output = ResolveResul
     match timeout_at(until, select_ok(attempts)).await {
         Ok(_connected_or_refused) => Ok(()),
         Err(_) => Err(Error::Unreachable(format!(
-            "{host} cannot be reached: nothing there has answered within {seconds} seconds; check host and port, that it is up, and that \
-             no firewall drops what is sent to it"
+            "{host} cannot be reached: no answer within {seconds} seconds; check host and port, that it is up, and \
+             that no firewall drops the packets"
         ))),
     }
 }
@@ -86,7 +87,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_nowhere_is_told() {
         let silent = error(std::future::pending()).await;
-        assert!(silent.contains("no name server has said within 0.2 seconds where registry.example.org"), "{silent}");
+        assert!(silent.contains("no name server has resolved registry.example.org within 0.2 seconds"), "{silent}");
         let unknown = error(async { Err(io::Error::other("no such name").into()) }).await;
         assert!(unknown.contains("cannot be reached: no such name; check the spelling"), "{unknown}");
         let empty = error(async { Ok(Vec::new()) }).await;

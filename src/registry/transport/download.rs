@@ -52,25 +52,26 @@ pub struct DownloadedFile {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DownloadError {
     #[error(
-        "{host} is at no address that inputs are fetched from: public ones, and private ones that runs.private_hosts names."
+        "inputs are not fetched from the address of {host}: only from public addresses, and private ones in \
+         runs.private_hosts."
     )]
     Refused { host: String },
     #[error("{host} answers {status}.")]
     Status { host: String, status: u16 },
-    #[error("{host} cannot be asked: {reason}.")]
+    #[error("the request to {host} failed: {reason}.")]
     Unreachable { host: String, reason: String },
     #[error("{host} redirects more than {MOST_REDIRECTS} times, or to an address that is not followed.")]
     Redirects { host: String },
-    #[error("the file at {host} is larger than {most} bytes, which is the most (runs.upload_mib).")]
+    #[error("the file at {host} is larger than {most} bytes, the maximum (runs.upload_mib).")]
     TooLarge { host: String, most: u64 },
     #[error(
-        "with it the files that its owner has sent and that their runs have fetched would be more than {most_mib} MiB, which is the \
-         most (runs.uploads_per_user_mib)."
+        "with it, the owner's uploads and fetched inputs would exceed {most_mib} MiB, the maximum \
+         (runs.uploads_per_user_mib)."
     )]
     NoRoom { most_mib: u32 },
-    #[error("no room can be reserved for it, because the database does not answer.")]
+    #[error("no space can be reserved for it, because the database does not answer.")]
     NotReserved,
-    #[error("the file at {host} has the SHA-256 {found}, and should have {expected}.")]
+    #[error("the file at {host} has the SHA-256 {found}, but {expected} is expected.")]
     OtherContent { host: String, found: String, expected: String },
     #[error("{} cannot be written: {reason}.", .path.display())]
     Disk { path: PathBuf, reason: String },

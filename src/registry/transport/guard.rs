@@ -78,11 +78,12 @@ impl fmt::Display for BlockedAddress {
             ),
             BlockReason::Off => write!(
                 f,
-                " is in a private network, which this service does not reach; set scan.allow_private if it should"
+                " is in a private network, which this service does not use; set scan.allow_private to allow it"
             ),
             BlockReason::Private => write!(
                 f,
-                " is in a private network and not the registry's own host, so it is not asked; if the registry rightly leads there, add {host} to scan.private_hosts"
+                " is in a private network and is not the registry's own host, so no request is sent; if the registry \
+                 should use it, add {host} to scan.private_hosts"
             ),
         }
     }

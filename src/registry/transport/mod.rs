@@ -162,7 +162,7 @@ impl HttpTransport {
             self.meter.count_request();
             let response = sent.send().await.map_err(|why| failure(&why, &host_of(&url)))?;
             let status = response.status();
-            tracing::debug!(host = %host_of(&url), path = url.path(), status = status.as_u16(), "asked a registry");
+            tracing::debug!(host = %host_of(&url), path = url.path(), status = status.as_u16(), "registry request");
             let Some(next) = redirect(&url, &response)? else {
                 return self.read(response, request.cap, host.to_owned()).await;
             };
@@ -233,7 +233,7 @@ impl RegistryResponse {
     /// The error for any other unexpected status.
     pub(super) fn unexpected(&self, what: &str) -> Error {
         Error::Status(format!(
-            "{} answered {} for {what}{}; try again later, or ask who runs the registry",
+            "{} answered {} for {what}{}; try again later, or ask the registry's operator",
             self.host,
             self.status,
             self.reason()
@@ -249,7 +249,7 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>> {
     let host = host_of(from);
     let next = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).and_then(|to| from.join(to).ok());
     let Some(next) = next else {
-        return Err(Error::Malformed(format!("{host} redirects to nowhere; check its address")));
+        return Err(Error::Malformed(format!("{host} redirects without an address; check the registry's address")));
     };
     let why = match (from.scheme(), next.scheme()) {
         ("https", "http") => "from https to plain http",
@@ -268,24 +268,22 @@ pub(super) fn failure(error: &reqwest::Error, host: &str) -> Error {
     if let Some(tls) = cause::<rustls::Error>(error) {
         let why = match tls {
             rustls::Error::InvalidCertificate(_) => format!(
-                "{tls}; give the authority that signed the certificate with the registry (ca) or add it to this machine's CA certificates, or renew the certificate"
+                "{tls}; give the CA certificate with the registry (ca) or add it to this machine's CA certificates, \
+                 or renew the certificate"
             ),
             rustls::Error::AlertReceived(alert) if is_about_us(*alert) => {
-                format!(
-                    "{tls}; it wants a client certificate, and of an authority that it trusts: give one with the registry"
-                )
+                format!("{tls}; it requires a client certificate from a CA that it trusts: give one with the registry")
             }
             rustls::Error::InvalidMessage(_) => {
-                "what answers there does not speak TLS; if it is plain http, write http:// before the address"
-                    .to_owned()
+                "the server does not speak TLS; if it uses plain http, write http:// before the address".to_owned()
             }
-            _ => format!("{tls}; ask who runs it"),
+            _ => format!("{tls}; ask its operator"),
         };
         return Error::Tls(format!("no secure connection to {host}: {why}"));
     }
     if error.is_timeout() {
         return Error::Timeout(format!(
-            "{host} could not be reached in time; check the address, and that no firewall stands between"
+            "{host} could not be reached in time; check the address, and that no firewall is in between"
         ));
     }
     let cause = root_cause(error);

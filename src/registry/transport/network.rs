@@ -129,11 +129,12 @@ impl PrivateNetworkPolicy {
             }
             let unusable = |why: &str| {
                 format!(
-                    "'{host}' is no host ({why}); give a name such as minio.example.org or *.example.org, an address, or a network such as 10.1.0.0/16"
+                    "'{host}' is not a host ({why}); give a name such as minio.example.org or *.example.org, an \
+                     address, or a network such as 10.1.0.0/16"
                 )
             };
             if host.is_empty() || host.contains(['/', ':', '@']) {
-                return Err(unusable("it has no scheme, port or path"));
+                return Err(unusable("it must have no scheme, port or path"));
             }
             let glob = GlobBuilder::new(host).case_insensitive(true).build();
             names.add(glob.map_err(|why| unusable(&why.kind().to_string()))?);

@@ -118,7 +118,7 @@ impl HttpTransport {
         let limit = self.limits.request_timeout;
         tokio::time::timeout(limit, self.follow(request, host)).await.unwrap_or_else(|_| {
             Err(Error::Timeout(format!(
-                "{host} gave no complete answer within {}; try again later, or raise the request time-out",
+                "{host} gave no complete answer within {}; try again later, or raise the request timeout",
                 seconds(limit)
             )))
         })
@@ -140,7 +140,7 @@ impl HttpTransport {
         while let Some(left) = host.paused_for(&self.account) {
             if left > self.limits.longest_wait {
                 return Err(Error::Throttled(format!(
-                    "{} grants no more requests for {}; scan it later or less often",
+                    "{} allows no more requests for {}; scan it later or less often",
                     host.name(),
                     in_words(left)
                 )));
@@ -243,8 +243,8 @@ impl HttpTransport {
 fn no_pulls(host: &RemoteHost, granted: PullQuota) -> Error {
     let (name, left, window) = (host.name(), granted.left, in_words(granted.window));
     let of = granted.of.map(|of| format!(" of {of} in {window}")).unwrap_or_default();
-    let kept = if left == 0 { "" } else { ", which scan.pull_reserve leaves to others at this address" };
-    Error::NoPulls(format!("{name} grants {left} more pulls{of}{kept}; it grants more within {window}"))
+    let kept = if left == 0 { "" } else { ", which scan.pull_reserve reserves for other clients at this address" };
+    Error::NoPulls(format!("{name} allows {left} more pulls{of}{kept}; it allows more within {window}"))
 }
 
 fn throttled(host: &RemoteHost, status: StatusCode, asked: Option<Duration>) -> Error {

@@ -64,16 +64,17 @@ impl TlsSettings {
         if key.contains("ENCRYPTED") {
             return Err(unusable(
                 "the client key",
-                "is encrypted; give it without a pass phrase (`openssl pkey` takes it off)",
+                "is encrypted; give it without a passphrase (`openssl pkey` removes it)",
             ));
         }
-        let der = PrivateKeyDer::from_pem_slice(key.as_bytes())
-            .map_err(|_| unusable("the client key", "is no private key in PEM form (-----BEGIN PRIVATE KEY-----)"))?;
+        let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| {
+            unusable("the client key", "is not a private key in PEM form (-----BEGIN PRIVATE KEY-----)")
+        })?;
         match CertifiedKey::from_der(chain, der, &ring::default_provider()) {
             // Not every key can be compared; then the registry will reject a wrong pair.
             Ok(_) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
-                return Err(unusable("the client key", "belongs to another certificate than the first one given"));
+                return Err(unusable("the client key", "does not belong to the first certificate given"));
             }
             Err(why) => {
                 return Err(unusable("the client certificate with its key", &format!("cannot be used ({why})")));
@@ -105,7 +106,7 @@ fn certificates(what: &str, pem: &str) -> Result<Vec<CertificateDer<'static>>> {
     let read: std::result::Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match read {
         Ok(found) if !found.is_empty() || pem.trim().is_empty() => Ok(found),
-        _ => Err(unusable(what, "is no certificate in PEM form (-----BEGIN CERTIFICATE-----)")),
+        _ => Err(unusable(what, "is not a certificate in PEM form (-----BEGIN CERTIFICATE-----)")),
     }
 }
 

@@ -82,7 +82,7 @@ async fn nothing_changes_unless_the_registry_answers() {
     let before = get(&silo).await;
     for (change, status, part) in [
         (json!({"password": "wrong"}), 400, "does not accept the username and password"),
-        (json!({"username": null}), 400, "only to those who log in"),
+        (json!({"username": null}), 400, "requires a login"),
         (json!({"username": null, "password": "secret"}), 400, "A password needs a user name"),
         (json!({"password": null}), 400, "does not accept"),
         (json!({"url": null}), 400, "registry url"),
@@ -182,7 +182,7 @@ async fn tls_of_its_own_is_kept_and_not_told() {
     assert!(refused.error().contains("(ca)"), "{}", refused.text);
     form["ca"] = json!(authority.certificate);
     let refused = silo.admin().post("/api/v1/registries", form.clone()).await.expect(400);
-    assert!(refused.error().contains("wants a client certificate"), "{}", refused.text);
+    assert!(refused.error().contains("requires a client certificate"), "{}", refused.text);
     form["clientCertificate"] = json!(client.certificate);
     form["clientKey"] = json!(client.key);
     let added = silo.admin().post("/api/v1/registries", form).await.expect(201);
@@ -196,11 +196,11 @@ async fn tls_of_its_own_is_kept_and_not_told() {
     }
 
     let refused = patch(&silo, json!({"clientCertificate": renewed.certificate})).await.expect(400);
-    assert!(refused.error().contains("another certificate"), "{}", refused.text);
+    assert!(refused.error().contains("does not belong to the first certificate"), "{}", refused.text);
     let both = json!({"clientCertificate": renewed.certificate, "clientKey": renewed.key});
     patch(&silo, both).await.expect(200);
     let refused = patch(&silo, json!({"clientCertificate": null})).await.expect(400);
-    assert!(refused.error().contains("wants a client certificate"), "{}", refused.text);
+    assert!(refused.error().contains("requires a client certificate"), "{}", refused.text);
     let refused = patch(&silo, json!({"ca": null})).await.expect(400);
     assert!(refused.error().contains("(ca)"), "{}", refused.text);
     // Requests for images outside the catalogue use these settings, too.

@@ -247,7 +247,7 @@ async fn certificates_come_from_files() {
     let set = ["registry", "set", "mine", "--client-cert", &certificate, "--client-key", &key];
     silo.cli(&set).await.expect_success();
     let error = silo.cli(&["registry", "set", "mine", "--client-cert", ""]).await.expect_failure(1);
-    assert!(error.contains("wants a client certificate"), "{error}");
+    assert!(error.contains("requires a client certificate"), "{error}");
     let error = silo.cli(&["registry", "set", "mine", "--ca", "nowhere.pem"]).await.expect_failure(1);
     assert!(error.contains("cannot read nowhere.pem"), "{error}");
     let error = silo.cli(&["registry", "set", "mine", "--ca", &key]).await.expect_failure(1);

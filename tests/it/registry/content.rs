@@ -109,7 +109,7 @@ async fn a_look_that_brings_other_bytes_than_it_names_is_not_believed() {
     registry.fault(Seen::is_manifest, ALWAYS, Fault::WrongBytes);
     let look = source.look("a", "1").await.unwrap().unwrap();
     assert_eq!((&look.digest, &look.manifest), (&digest, &None));
-    assert_fails!(source.fetch_with("a", &digest, look.manifest).await, Malformed, "other bytes");
+    assert_fails!(source.fetch_with("a", &digest, look.manifest).await, Malformed, "does not match its digest");
     registry.clear_faults();
     let foreign = Some("{}".into());
     assert!(
@@ -275,9 +275,14 @@ async fn bytes_that_do_not_fit_their_digest_are_refused() {
     let registry = FakeRegistry::start().await;
     let digest = registry.push("a", "1", &Image::new());
     registry.fault(Seen::is_manifest, 1, Fault::WrongBytes);
-    assert_fails!(open(&registry).fetch("a", &digest).await, Malformed, digest, "other bytes than its digest says");
+    assert_fails!(
+        open(&registry).fetch("a", &digest).await,
+        Malformed,
+        digest,
+        "has content that does not match its digest"
+    );
     registry.fault(Seen::is_blob, 1, Fault::WrongBytes);
-    assert_fails!(open(&registry).fetch("a", &digest).await, Malformed, "other bytes than its digest says");
+    assert_fails!(open(&registry).fetch("a", &digest).await, Malformed, "has content that does not match its digest");
 }
 
 #[tokio::test]

@@ -157,7 +157,12 @@ async fn blobs_are_checked_and_do_not_lead_out() {
     let digest = demo.add_image("one");
     demo.name(&digest, REF, "1");
     fs::write(demo.blob_path(&digest), "{}").unwrap();
-    assert_fails!(demo.open().fetch("demo", &digest).await, Malformed, digest, "other bytes than its digest says");
+    assert_fails!(
+        demo.open().fetch("demo", &digest).await,
+        Malformed,
+        digest,
+        "has content that does not match its digest"
+    );
     let secret = demo.root.path().join("secret");
     fs::write(&secret, "{}").unwrap();
     fs::remove_file(demo.blob_path(&digest)).unwrap();

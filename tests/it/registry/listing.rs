@@ -93,7 +93,7 @@ async fn a_page_that_is_none_is_no_empty_listing() {
     let registry = FakeRegistry::start().await;
     let host = registry.host();
     registry.fault(Seen::is_catalog, 1, Fault::Json(200, json!({"status": "ok"})));
-    assert_fails!(open(&registry).repositories().await, Malformed, host, "no listing");
+    assert_fails!(open(&registry).repositories().await, Malformed, host, "not a list");
     registry.fault(Seen::is_catalog, 1, Fault::Html(200));
     assert_fails!(open(&registry).repositories().await, NotARegistry, host, "web page");
     registry.fault(Seen::is_catalog, 1, Fault::Endless);
@@ -108,7 +108,13 @@ async fn a_catalogue_that_is_not_for_us_is_explained() {
     let host = registry.host();
     for (status, part) in [(401, "log in"), (403, "log in")] {
         registry.fault(Seen::is_catalog, 1, Fault::Status(status));
-        assert_fails!(open(&registry).repositories().await, LoginRequired, host, "lists its repositories", part);
+        assert_fails!(
+            open(&registry).repositories().await,
+            LoginRequired,
+            host,
+            "requires a login to list its repositories",
+            part
+        );
     }
     registry.fault(Seen::is_catalog, 1, Fault::Status(403));
     assert_fails!(open_as(&registry, "a", "b").repositories().await, Forbidden, host, "list its repositories");
@@ -161,6 +167,6 @@ async fn names_are_checked_before_they_stand_in_a_url() {
         assert_fails!(source.tags(name).await, Refused, "cannot be a repository");
     }
     assert_fails!(source.digest("a", "../b").await, Refused, "neither a tag");
-    assert_fails!(source.fetch("a", "sha256:12").await, Refused, "no digest");
+    assert_fails!(source.fetch("a", "sha256:12").await, Refused, "not a digest");
     assert_eq!(registry.count(Seen::is_any), 0);
 }

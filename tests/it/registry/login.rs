@@ -129,7 +129,7 @@ async fn token_services_that_misbehave() {
     let (registry, service) = (FakeRegistry::start().await, FakeRegistry::start().await);
     registry.require_bearer(&service, None);
     for (fault, part) in [
-        (Fault::Html(200), "no token"),
+        (Fault::Html(200), "not a token"),
         (Fault::Json(200, json!({})), "without a token"),
         (Fault::Json(200, json!({"token": "a\nb"})), "cannot be sent"),
         (Fault::Endless, "more than the 65536 bytes"),

@@ -88,9 +88,14 @@ async fn a_client_certificate_is_shown_to_who_wants_one() {
     registry.push("a", "1", &Image::new());
     let front = Front::start(&servers, Clients::Only(&clients), registry.host()).await;
     let ada = Some(("ada", "secret"));
-    assert_fails!(open(&front, ada, trusting(&servers)).ping().await, Tls, front.host(), "wants a client certificate");
+    assert_fails!(
+        open(&front, ada, trusting(&servers)).ping().await,
+        Tls,
+        front.host(),
+        "requires a client certificate"
+    );
     let stranger = showing(&servers, &servers.sign("silo"));
-    assert_fails!(open(&front, ada, stranger).ping().await, Tls, front.host(), "an authority that it trusts");
+    assert_fails!(open(&front, ada, stranger).ping().await, Tls, front.host(), "a CA that it trusts");
     assert_eq!(registry.count(Seen::is_any), 0, "nothing is said to who is not let in");
     let source = open(&front, ada, showing(&servers, &clients.sign("silo")));
     source.ping().await.unwrap();
@@ -158,18 +163,18 @@ async fn what_is_no_certificate_or_key_is_told() {
             other => panic!("{part}: {other:?}"),
         }
     };
-    reject("hello", "", "", "the CA is no certificate in PEM form");
-    reject(&one.key, "", "", "the CA is no certificate in PEM form");
+    reject("hello", "", "", "the CA is not a certificate in PEM form");
+    reject(&one.key, "", "", "the CA is not a certificate in PEM form");
     reject(garbage, "", "", "the CA holds a certificate that cannot be read");
     reject("", &one.certificate, "", "the client certificate needs its key");
     reject("", "", &one.key, "the client key needs its certificate");
-    reject("", &one.certificate, "hello", "the client key is no private key in PEM form");
-    reject("", &one.certificate, &one.certificate, "the client key is no private key in PEM form");
-    reject("", "hello", &one.key, "the client certificate is no certificate in PEM form");
+    reject("", &one.certificate, "hello", "the client key is not a private key in PEM form");
+    reject("", &one.certificate, &one.certificate, "the client key is not a private key in PEM form");
+    reject("", "hello", &one.key, "the client certificate is not a certificate in PEM form");
     reject("", garbage, &one.key, "the client certificate");
     reject("", &one.certificate, &encrypted, "is encrypted");
-    reject("", &one.certificate, &other.key, "belongs to another certificate");
-    reject("", &one.certificate, &format!("{}\n{}", other.key, one.key), "belongs to another certificate");
+    reject("", &one.certificate, &other.key, "does not belong to the first certificate");
+    reject("", &one.certificate, &format!("{}\n{}", other.key, one.key), "does not belong to the first certificate");
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ async fn redirects_have_an_end_and_do_not_lead_everywhere() {
     }
     registry.clear_faults();
     registry.fault(Seen::is_catalog, ALWAYS, Fault::Status(302));
-    assert_fails!(open(&registry).repositories().await, Malformed, "redirects to nowhere");
+    assert_fails!(open(&registry).repositories().await, Malformed, "redirects without an address");
 }
 
 #[tokio::test]

@@ -241,7 +241,7 @@ async fn what_will_never_be_there_is_tried_once() {
     let wrong = hex::encode(Sha256::digest("a scene"));
     for (url, sha256, part) in [
         (service.server.url("/nothing"), None, "answers 404"),
-        (service.server.url("/other"), Some(wrong), "should have"),
+        (service.server.url("/other"), Some(wrong), "is expected"),
         ("http://192.168.77.1/a".to_owned(), None, "runs.private_hosts"),
         ("http://169.254.169.254/latest".to_owned(), None, "runs.private_hosts"),
     ] {

@@ -73,8 +73,8 @@ async fn what_cannot_be_reached_is_told_soon() {
     }
     let dropping = format!("http://{address}");
     for (url, kind, expected) in [
-        (&*dropping, "", "nothing there has answered within 2.5 seconds; check host and port"),
-        (&*dropping, "harbor", "no firewall drops what is sent to it"),
+        (&*dropping, "", "no answer within 2.5 seconds; check host and port"),
+        (&*dropping, "harbor", "no firewall drops the packets"),
         ("https://registry.example.invalid", "", "this machine's name servers"),
         ("registry.example.invalid:5000", "gitlab", "registry.example.invalid:5000"),
     ] {

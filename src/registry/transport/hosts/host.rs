@@ -104,7 +104,8 @@ impl RemoteHost {
                     BreakerVerdict::Wait => tried.await,
                     BreakerVerdict::Refused(rest) => {
                         return Err(Error::Unreachable(format!(
-                            "{} left {MOST_FAILURES} requests in a row without an answer, so it is tried again in {}; check that it is up",
+                            "{} did not answer {MOST_FAILURES} requests in a row; the next attempt is in {}; check \
+                             that it is up",
                             self.name,
                             in_words(rest)
                         )));
@@ -113,7 +114,7 @@ impl RemoteHost {
             }
         };
         tokio::time::timeout(patience, told).await.unwrap_or_else(|_| {
-            Err(Error::Unreachable(format!("{} is being tried again and has not answered yet; try later", self.name)))
+            Err(Error::Unreachable(format!("{} is being retried and has not answered yet; try again later", self.name)))
         })
     }
 
@@ -374,7 +375,10 @@ mod tests {
     async fn a_host_that_does_not_answer_is_left_alone_and_tried_by_one() {
         let host = cut_off(4).await;
         let refused = host.admit(SECOND).await.err();
-        assert!(matches!(&refused, Some(Error::Unreachable(why)) if why.contains("tried again in")), "{refused:?}");
+        assert!(
+            matches!(&refused, Some(Error::Unreachable(why)) if why.contains("the next attempt is in")),
+            "{refused:?}"
+        );
         rest_is_over(&host).await;
         let trial = host.admit(SECOND).await.unwrap();
         assert!(trial.is_on_trial());

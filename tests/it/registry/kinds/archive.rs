@@ -193,10 +193,10 @@ async fn what_is_no_archive_of_images_is_told() {
     let mut index_only = Demo::new().add("index.json", r#"{"manifests":[]}"#);
     assert_fails!(refused(&index_only.bytes()).await, NotARegistry, "neither");
     let mut lost = Demo::new().saved(&[("../../etc/passwd", json!(["a:1"]))]);
-    assert_fails!(refused(&lost.bytes()).await, Malformed, "the config ../../etc/passwd, which it does not hold");
+    assert_fails!(refused(&lost.bytes()).await, Malformed, "the config ../../etc/passwd, which is missing");
     let mut whole = Demo::new().saved(&[("c.json", json!(["a:1"]))]).add("c.json", vec![b' '; 5000]);
     let bytes = whole.bytes();
-    assert_fails!(refused(&bytes[..bytes.len() - 4096]).await, Malformed, "ends too early");
+    assert_fails!(refused(&bytes[..bytes.len() - 4096]).await, Malformed, "is truncated");
 }
 
 #[tokio::test]
@@ -207,7 +207,7 @@ async fn links_and_large_things_in_it_are_not_followed() {
     link.set_size(0);
     demo.tar.append_link(&mut link, "c.json", "/etc/passwd").unwrap();
     let (source, _root) = demo.saved(&[("c.json", json!(["a:1"]))]).open();
-    assert_fails!(source.ping().await, Malformed, "which it does not hold");
+    assert_fails!(source.ping().await, Malformed, "which is missing");
     let large = Demo::new().add("c.json", vec![b' '; (8 << 20) + 1]).saved(&[("c.json", json!(["a:1"]))]);
     let (source, _root) = large.open();
     assert_fails!(source.ping().await, Malformed, "more than the 8388608 bytes");
@@ -234,7 +234,7 @@ async fn an_archive_that_changes_under_way_is_noticed() {
     let mut other = Demo::new().add("c.json", config("two")).saved(&[("c.json", json!(["a:1"]))]);
     fs::write(root.path().join("demo.tar"), other.bytes()).unwrap();
     let digest = digest_of(&one);
-    assert_fails!(source.fetch("a", &digest).await, Malformed, "other bytes than its digest says");
+    assert_fails!(source.fetch("a", &digest).await, Malformed, "has content that does not match its digest");
 }
 
 #[tokio::test]

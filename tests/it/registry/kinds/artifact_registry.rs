@@ -133,7 +133,7 @@ async fn a_page_that_breaks_off_or_is_none_is_an_error() {
     let registry = with_images().await;
     let source = open_kind(ArtifactRegistry, &registry);
     registry.fault(Seen::is_tags, 1, Fault::Json(200, json!({"name": "geo/b-seed"})));
-    assert_fails!(source.tags("geo/b-seed").await, Malformed, "no listing");
+    assert_fails!(source.tags("geo/b-seed").await, Malformed, "not a list");
     registry.fault(Seen::is_tags, ALWAYS, Fault::Truncated);
     assert_fails!(source.tags("geo/b-seed").await, Unreachable, "broke off");
     registry.clear_faults();

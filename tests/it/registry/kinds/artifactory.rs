@@ -134,7 +134,7 @@ async fn what_is_no_artifactory_is_explained() {
     art.host.fault(is_keys, 1, Fault::Status(404));
     assert_fails!(source.ping().await, NotFound, "the keys of its Docker repositories");
     art.host.fault(is_keys, 1, Fault::Json(200, json!({"key": "x"})));
-    assert_fails!(source.repositories().await, Malformed, "something else");
+    assert_fails!(source.repositories().await, Malformed, "unknown form");
     art.host.fault(is_keys, 1, Fault::Json(200, json!([])));
     assert_fails!(source.ping().await, NotFound, "no Docker repositories", "org");
     art.host.fault(is_keys, 1, Fault::Status(401));

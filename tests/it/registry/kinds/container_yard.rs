@@ -42,7 +42,7 @@ async fn what_the_search_finds_is_not_taken_for_all() {
     let source = open_kind(ContainerYard, &registry);
     let listing = source.repositories().await.unwrap();
     assert_eq!(listing.items, ["b-seed", "geo/a-seed"]);
-    assert!(listing.truncated.unwrap().contains("does not say whether that is all"));
+    assert!(listing.truncated.unwrap().contains("which may be incomplete"));
     let search = registry.log().into_iter().find(is_search).unwrap();
     assert_eq!(search.query, "q=-seed&t=json");
     registry.fault(is_search, 1, Fault::Json(200, json!({"results": {"community": {"c-seed": {}}, "imports": null}})));

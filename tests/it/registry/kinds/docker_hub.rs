@@ -232,7 +232,7 @@ async fn quotas_are_kept() {
     source.fetch("geo/a-seed", &digests[0]).await.unwrap();
     registry.clear_log();
     for _ in 0..2 {
-        assert_fails!(source.fetch("geo/a-seed", &digests[1]).await, NoPulls, "grants 0 more pulls", "6 h");
+        assert_fails!(source.fetch("geo/a-seed", &digests[1]).await, NoPulls, "allows 0 more pulls", "6 h");
     }
     let log = registry.log();
     assert!(log.len() == 1 && log[0].is_head(), "the last pull was used, and none is asked for beyond it: {log:?}");
