@@ -38,11 +38,11 @@ pub enum Error {
     Address(String),
     #[error("{server} cannot be reached: {why}. Is it running? Give its address with --server or SILO_URL")]
     Unreachable { server: String, why: String },
-    #[error("{0}. Log in with: silo login (SILO_TOKEN and --token come before what that keeps)")]
+    #[error("{0}. Log in with: silo login (SILO_TOKEN and --token take precedence over the stored login)")]
     Unauthenticated(String),
-    #[error("{file} cannot be used as certificates of authorities: {why}; give a file in PEM form with --ca")]
+    #[error("{file} cannot be used as CA certificates: {why}; give a file in PEM form with --ca")]
     Authorities { file: String, why: String },
-    #[error("{server} leads to {to}, which is another server: give that address with --server or SILO_URL")]
+    #[error("{server} redirects to {to}, which is another server: give that address with --server or SILO_URL")]
     LeadsElsewhere { server: String, to: String },
     #[error("{0}")]
     Refused(String),
@@ -90,7 +90,7 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, Error> {
     let pem = std::fs::read(file).map_err(|why| unusable(why.to_string()))?;
     match Certificate::from_pem_bundle(&pem) {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(unusable("there is none in it".to_owned())),
+        Ok(_) => Err(unusable("it contains no certificate".to_owned())),
         Err(why) => Err(unusable(why.to_string())),
     }
 }
@@ -309,7 +309,7 @@ impl ServerEventStream<'_> {
                 Ok(Ok(Some(bytes))) => self.buffer.extend_from_slice(&bytes),
                 Ok(Ok(None)) => return Ok(None),
                 Ok(Err(why)) => return Err(self.client.unreachable(&why)),
-                Err(_elapsed) => return Err(cut("it has fallen silent")),
+                Err(_elapsed) => return Err(cut("it sends nothing any more")),
             }
         }
     }

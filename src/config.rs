@@ -352,8 +352,8 @@ impl RunSettings {
             });
             if let Some((inner, outer)) = inner {
                 return Err(format!(
-                    "{key} has {inner}, which lies in {outer} of runs.mount_roots: a job that has {outer} could put anything in its \
-                     place; list only one of them, or move one"
+                    "{key} has {inner}, which is below {outer} in runs.mount_roots: a job that mounts {outer} could \
+                     replace it; list only one of them, or move one"
                 ));
             }
         }
@@ -373,9 +373,9 @@ impl DatabaseSettings {
         })?;
         let password = SecretString::from(password.trim_end_matches(['\r', '\n']));
         let mut url = url::Url::parse(self.url.expose_secret())
-            .map_err(|_| wrong("it goes with an address in database.url (DATABASE_URL), and there is none"))?;
+            .map_err(|_| wrong("it needs an address in database.url (DATABASE_URL), which is empty"))?;
         url.set_password(Some(password.expose_secret()))
-            .map_err(|()| wrong("the address in database.url names no host, so it takes no password"))?;
+            .map_err(|()| wrong("the address in database.url has no host, so it cannot have a password"))?;
         self.url = SecretString::from(String::from(url));
         Ok(())
     }
@@ -478,7 +478,7 @@ mod tests {
             ("SILO_ADMIN_USERNAME", "SILO__ADMIN__USERNAME"),
         ] {
             let error = load(&[(name, "1")]).map(drop).unwrap_err().to_string();
-            let expected = format!("{name}: nothing reads this variable; write {meant}, with two underscores");
+            let expected = format!("{name}: this variable is not used; write {meant}, with two underscores");
             assert!(error.contains(&expected), "{error}");
         }
         let error = load(&[("SILO__SCAN_WORKERS", "1")]).map(drop).unwrap_err().to_string();
@@ -615,7 +615,7 @@ mod tests {
         );
         assert!(!error.contains("geheim"), "{error}");
         let error = in_file("admin.password", "'geheim").map(drop).unwrap_err().to_string();
-        assert!(error.contains("silo.toml:3: this is no TOML") && !error.contains("geheim"), "{error}");
+        assert!(error.contains("silo.toml:3: this is not valid TOML") && !error.contains("geheim"), "{error}");
         let error = in_file("admin.password", "1234567890").map(drop).unwrap_err().to_string();
         assert!(
             error.contains("silo.toml:3: admin.password must be a text") && !error.contains("1234567890"),

@@ -62,7 +62,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string).unwrap_or_default();
     let backtrace = Backtrace::capture();
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| format!("\n{backtrace}"));
-    let words = panic.payload_as_str().unwrap_or("a value that is no text");
+    let words = panic.payload_as_str().unwrap_or("a value that is not text");
     tracing::error!("panic at {place}: {words}{}", backtrace.unwrap_or_default());
 }
 

@@ -33,10 +33,11 @@ impl InstallationKeys {
 }
 
 /// What is lost without the key, and how to continue; part of the error message.
-const TOKEN_ADVICE: &str = "it signs the tokens of those who are logged in: restore it from a backup, or delete it, and \
-                            everybody logs in again; nothing else is lost";
-const SEAL_ADVICE: &str = "the stored passwords of registries and secrets of runs cannot be read without it: restore it from a \
-                           backup, or remove it, and throw away what cannot be read with: silo keys rotate --forget-lost";
+const TOKEN_ADVICE: &str = "it signs the tokens of logged-in users: restore it from a backup, or delete it, and all \
+                            users must log in again; nothing else is lost";
+const SEAL_ADVICE: &str = "the stored passwords of registries and secrets of runs cannot be read without it: restore \
+                           it from a backup, or remove it and delete the unreadable secrets with: silo keys rotate \
+                           --forget-lost";
 
 /// The key in a file; `None` if the file does not exist.
 ///
@@ -125,7 +126,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let none = SecretString::from("");
         for (name, lost, not_lost) in
-            [("token.key", "logs in again", "registries"), ("seal.key", "registries", "logs in")]
+            [("token.key", "log in again", "registries"), ("seal.key", "registries", "log in")]
         {
             std::fs::write(folder.path().join(name), "short").unwrap();
             let error = InstallationKeys::load(folder.path(), &none, &none).err().unwrap().to_string();

@@ -254,14 +254,14 @@ impl ScanRecord {
         let counts = &self.counts;
         if counts.repositories_skipped > 0 {
             notes.push(format!(
-                "{} of {} repositories were passed over by name. To look into them, add the registry with patterns of \
-                 your own (\"include\": [\"*\"] for all), or change scan.include in the configuration",
+                "{} of {} repositories were passed over because of their names. To scan them, add the registry with \
+                 your own patterns (\"include\": [\"*\"] for all), or change scan.include in the configuration",
                 counts.repositories_skipped, counts.repositories
             ));
         }
         if counts.repositories_refused > 0 {
             notes.push(format!(
-                "The registry does not give this account {} of the repositories that it lists. Their images stay as they \
+                "The registry denies this account {} of the repositories that it lists. Their images stay as they \
                  are; the problems (pull-refused) name the missing right",
                 counts.repositories_refused
             ));

@@ -51,7 +51,7 @@ impl ConfigLayer {
             // Not the error's `Display`, which contains the line: it may contain a secret.
             (Err(why), _) | (_, Err(why)) => {
                 let place = why.span().map_or_else(|| name.to_owned(), |span| format!("{name}:{}", line(span.start)));
-                layer.problems.push(format!("{place}: this is no TOML: {}", why.message()));
+                layer.problems.push(format!("{place}: this is not valid TOML: {}", why.message()));
                 return layer;
             }
         };
@@ -106,7 +106,7 @@ impl ConfigLayer {
         let wrong = match OPTIONS.get(option) {
             Some(rule) => rule.check(&value).err().map(|why| format!("{place}: {option} {why}")),
             None if is_section(option) => {
-                Some(format!("{place}: {option} is a section: write [{option}], and its keys below"))
+                Some(format!("{place}: {option} is a section: write [{option}], with its keys below"))
             }
             None => Some(unknown(&place, option, str::to_owned)),
         };
@@ -153,7 +153,7 @@ fn almost_general(name: &str) -> Option<String> {
     }
     let plain = |variable: &str| variable.replace("__", "_");
     let meant = OPTIONS.keys().map(|option| variable(option)).find(|meant| plain(meant) == plain(name))?;
-    Some(format!("{name}: nothing reads this variable; write {meant}, with two underscores"))
+    Some(format!("{name}: this variable is not used; write {meant}, with two underscores"))
 }
 
 /// Error for an unknown option, with the most similar one; `spelled` writes an option as it is written in this layer.

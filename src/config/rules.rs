@@ -260,7 +260,7 @@ fn path(text: &str) -> Result<(), String> {
 }
 
 fn name(text: &str) -> Result<(), String> {
-    must_be(!text.is_empty() && text.trim() == text, "a name, without blanks around it")
+    must_be(!text.is_empty() && text.trim() == text, "a name, without surrounding spaces")
 }
 
 fn socket_address(text: &str) -> Result<(), String> {
@@ -301,7 +301,8 @@ fn origin(text: &str) -> Result<(), String> {
         url::Url::parse(text).is_ok_and(|url| url.origin().is_tuple() && url.origin().ascii_serialization() == text);
     must_be(
         matches!(text, "*" | "null") || is_origin,
-        "an origin as browsers send it, as in https://ui.example.org (no path, no slash at the end, no default port), or *",
+        "an origin as browsers send it, such as https://ui.example.org (no path, no slash at the end, no default \
+         port), or *",
     )
 }
 

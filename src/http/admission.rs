@@ -129,7 +129,7 @@ impl BodyMemoryMeter {
                 }
                 Ok(())
             }
-            _ => Err(self.refuse("There is no room for this body: too many others are being read; try again later")),
+            _ => Err(self.refuse("Too many request bodies are being read; try again later")),
         }
     }
 
@@ -151,7 +151,7 @@ impl BodyMemoryMeter {
                 Ok(None) => return None,
                 Ok(Some(Err(why))) => return Some((Err(why), None)),
                 Err(_) => {
-                    let why = meter.refuse("The body came too slowly; try again over a better connection");
+                    let why = meter.refuse("The body arrived too slowly; try again over a better connection");
                     return Some((Err(axum::Error::new(why)), None));
                 }
             };

@@ -200,7 +200,7 @@ impl hyper::body::Body for ActiveRequest {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let mut reply = self.exchange.reply();
         let ReplyState::Body { body, waits } = &mut *reply else {
-            return Poll::Ready(Some(Err(axum::Error::new("the client takes nothing"))));
+            return Poll::Ready(Some(Err(axum::Error::new("the client reads nothing"))));
         };
         let polled = Pin::new(body).poll_frame(context);
         *waits = matches!(&polled, Poll::Ready(Some(Ok(_)))).then(Instant::now);

@@ -141,14 +141,12 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
     let text = match &*error {
         Error::Internal(cause) => {
             tracing::error!(parent: span, cause, "the request failed");
-            format!("Internal error. The log knows more under request id {id}")
+            format!("Internal error. See the log for request id {id}")
         }
         Error::StoreAway(cause) => {
             // The store logs the cause once for all failing requests.
             tracing::debug!(parent: span, cause, "the request could not be answered");
-            format!(
-                "The service cannot answer this now; try again in a few seconds. The log knows more under request id {id}"
-            )
+            format!("The service cannot answer this now; try again in a few seconds. See the log for request id {id}")
         }
         other => other.to_string(),
     };
@@ -266,7 +264,7 @@ impl From<axum::extract::rejection::BytesRejection> for HttpFailure {
 
 impl From<axum::extract::multipart::MultipartError> for HttpFailure {
     fn from(why: axum::extract::multipart::MultipartError) -> Self {
-        unread(why.status(), "The form cannot be read: it breaks off, or is not what its Content-Type says")
+        unread(why.status(), "The form cannot be read: it is truncated, or does not match its Content-Type")
     }
 }
 
@@ -274,7 +272,7 @@ impl From<axum::extract::multipart::MultipartError> for HttpFailure {
 fn unread(status: StatusCode, otherwise: &str) -> HttpFailure {
     HttpFailure(Arc::new(match status {
         StatusCode::PAYLOAD_TOO_LARGE => Error::TooLarge(format!(
-            "The body is too long; at most {LONGEST_BODY} bytes are taken, of a login {LONGEST_LOGIN}"
+            "The body is too long; the maximum is {LONGEST_BODY} bytes, for a login {LONGEST_LOGIN}"
         )),
         _ => Error::Invalid(otherwise.to_owned()),
     }))

@@ -34,7 +34,7 @@ pub(super) struct ServedFile<'a> {
 /// # Errors
 /// [`Error::NotFound`] if it does not exist.
 pub(super) async fn serve(served: ServedFile<'_>, asked: &HeaderMap) -> Result<Response> {
-    let gone = || Error::NotFound("The file is gone".to_owned());
+    let gone = || Error::NotFound("The file no longer exists".to_owned());
     let mut file = File::open(served.path).await.map_err(|_| gone())?;
     let size = file.metadata().await.map_err(|_| gone())?.len();
     let mut headers = HeaderMap::new();

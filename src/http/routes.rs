@@ -239,7 +239,7 @@ async fn read(guard: &RouteGuard, request: Request, next: Next) -> Response {
 }
 
 async fn not_found() -> HttpFailure {
-    Error::NotFound("There is nothing at this address; GET / lists what there is".to_owned()).into()
+    Error::NotFound("There is no resource at this address; GET / lists the addresses".to_owned()).into()
 }
 
 async fn method_not_allowed() -> HttpFailure {

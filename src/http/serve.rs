@@ -163,7 +163,7 @@ impl ConnectionServer {
                     ConnectionStatus::GoesOn => {}
                     ConnectionStatus::Idle => break,
                     ConnectionStatus::Stalled => {
-                        tracing::debug!(%peer, "a connection is cut off: nothing is taken of its replies");
+                        tracing::debug!(%peer, "closing a connection: the client does not read its replies");
                         return;
                     }
                 }

@@ -48,19 +48,19 @@ impl StreamSlots {
     }
 
     fn take(&self, holder: QuotaHolder) -> std::result::Result<StreamSlot, Error> {
-        let later = "try again later, or ask now and then without Accept: text/event-stream";
+        let later = "try again later, or poll without Accept: text/event-stream";
         let mut counts = self.counts();
         if counts.get(&holder).is_some_and(|count| *count >= self.each) {
             let each = self.each;
-            return Err(Error::Unavailable(format!("You have {each} streams open, which is the most; {later}")));
+            return Err(Error::Unavailable(format!("You have {each} open streams, the maximum; {later}")));
         }
         let strangers: usize = counts.iter().filter(|(other, _)| !other.is_user()).map(|(_, count)| count).sum();
         let most = self.most;
         if counts.values().sum::<usize>() >= most {
-            return Err(Error::Unavailable(format!("All {most} places for streams are taken; {later}")));
+            return Err(Error::Unavailable(format!("All {most} streams are in use; {later}")));
         }
         if !holder.is_user() && strangers >= most.div_ceil(2) {
-            let text = format!("All places for streams of those who are not logged in are taken; {later}");
+            let text = format!("All streams for anonymous clients are in use; {later}");
             return Err(Error::Unavailable(text));
         }
         *counts.entry(holder.clone()).or_default() += 1;

@@ -104,7 +104,7 @@ fn with_body(head: &[u8]) -> Option<Vec<u8>> {
     let mut words = status.strip_prefix("HTTP/1.")?.split(' ').skip(1);
     let why = match words.next()? {
         "400" => "The request cannot be read: it is not HTTP/1.1 (RFC 9112)",
-        "414" => "The address is too long; send less of it in the query",
+        "414" => "The address is too long; shorten its query",
         "431" => "The headers are too long, or too many; send fewer",
         _ => return None,
     };

@@ -100,7 +100,7 @@ fn outcome_of(configs: &[ImageConfig], problems: &mut Vec<ContentProblem>) -> Co
     if manifests_differ(configs, &text) {
         problems.push(ContentProblem {
             code: "platforms-differ".to_owned(),
-            message: "the platforms of this image carry different Seed manifests; the first was taken. Build all \
+            message: "the platforms of this image have different Seed manifests; the first is used. Build all \
                       platforms from one manifest"
                 .to_owned(),
         });
@@ -124,7 +124,7 @@ fn missing(essentials: &ManifestEssentials) -> String {
     .map(|(field, _)| field)
     .collect();
     format!(
-        "the Seed manifest gives no {}, so no job can be named after it; add it and build the image again",
+        "the Seed manifest has no {}, so the job has no name; add it and build the image again",
         missing.join(", no ")
     )
 }

@@ -9,9 +9,9 @@ pub(super) const CODE: &str = "inherited-label";
 /// Message for an image whose repository is not named after its job.
 pub(super) fn message(repository: &str, job_name: &str) -> String {
     format!(
-        "the Seed label is that of the job '{job_name}', after which {repository} is not called: it may come from the base \
-         image. If it does, build the image with a label of its own (silo build); if it does not, call the repository \
-         <job name>-<job version>-seed"
+        "the Seed label describes the job '{job_name}', but the repository {repository} has another name: the label \
+         may come from the base image. If so, build the image with its own label (silo build); if not, name the \
+         repository <job name>-<job version>-seed"
     )
 }
 

@@ -104,7 +104,7 @@ pub async fn scan(input: &ScanInput<'_>) -> store::Result<ScanResult> {
         Err(_elapsed) => {
             let hours = input.longest.as_secs() / 3600;
             walk.end_early(format!(
-                "it was ended after {hours} hours (scan.longest_hours); what it had read by then is kept"
+                "it was stopped after {hours} hours (scan.longest_hours); the results so far are kept"
             ));
         }
     }

@@ -319,6 +319,6 @@ fn lock(dir: &Path) -> Result<FileLock> {
     let lock = FileLock::take(&path).map_err(|error| folder_error(&path, &error))?;
     lock.ok_or_else(|| {
         let dir = dir.display();
-        Error::Index(format!("another process uses {dir}: stop it, or give this one a data directory of its own"))
+        Error::Index(format!("another process uses {dir}: stop it, or give this one its own data directory"))
     })
 }

@@ -29,9 +29,9 @@ impl VersionBump {
 /// Why a manifest's versions cannot be incremented.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BumpError {
-    #[error("the manifest is not JSON: mend it first, `silo validate` says where")]
+    #[error("the manifest is not JSON: fix it first, `silo validate` shows where")]
     NotJson,
-    #[error("the manifest has no job.{0} that is a version such as 1.0.0: mend it first, `silo validate` says where")]
+    #[error("the manifest has no job.{0} of the form 1.0.0: fix it first, `silo validate` shows where")]
     NoVersion(&'static str),
 }
 

@@ -53,7 +53,7 @@ pub enum LabelForm {
 /// Why a manifest cannot be written as a label.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum LabelWriteError {
-    #[error("the manifest is not JSON ({reason}): mend it first")]
+    #[error("the manifest is not JSON ({reason}): fix it first")]
     NotJson {
         /// Error of the JSON parser.
         reason: String,

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 /// A manifest cannot be deserialized into the types. Holds serde_json's error.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the manifest cannot be read ({0}): `silo validate` lists everything that is wrong with it")]
+#[error("the manifest cannot be read ({0}): `silo validate` lists all problems")]
 pub struct ModelError(String);
 
 /// A manifest of Seed 1.0.0.
@@ -430,7 +430,8 @@ mod tests {
         let error = SeedManifest::parse("{\n}").unwrap_err().to_string();
         assert_eq!(
             error,
-            "the manifest cannot be read (missing field `seedVersion` at line 2 column 1): `silo validate` lists everything that is wrong with it"
+            "the manifest cannot be read (missing field `seedVersion` at line 2 column 1): `silo validate` lists all \
+             problems"
         );
         for text in ["", "[]", "{} {}", "{\"seedVersion\":\"1.0.0\",\"job\":null}", &"[".repeat(100_000)] {
             assert!(SeedManifest::parse(text).is_err(), "{text:.20}");

@@ -162,7 +162,7 @@ word_columns!(EventKind, RegistryKind, UserRole, RunPhase, RunStatus, ScanState,
 impl SqlColumn for DateTime<Utc> {
     type Stored = i64;
     fn read(stored: i64) -> Result<Self, BoxDynError> {
-        DateTime::from_timestamp_millis(stored).ok_or_else(|| format!("{stored} is no time").into())
+        DateTime::from_timestamp_millis(stored).ok_or_else(|| format!("{stored} is not a time").into())
     }
 }
 

@@ -244,7 +244,7 @@ async fn open_postgres(url: &SecretString) -> Result<(PgConnection, String)> {
     let connection = tokio::time::timeout(CONNECT_TIMEOUT, PgConnection::connect_with(&options))
         .await
         .map_err(|_| {
-            Error::Open(format!("no answer from {place}; check the address, and that no firewall is between"))
+            Error::Open(format!("no answer from {place}; check the address, and that no firewall is in between"))
         })?
         .map_err(|why| {
             Error::Open(format!("cannot open {place}: {why}; check that it runs, and the address, user and password"))
@@ -280,7 +280,7 @@ async fn migrate_postgres(connection: &mut PgConnection) -> std::result::Result<
 fn not_migrated(place: &str, why: &MigrateError) -> String {
     let advice = match why {
         MigrateError::VersionMissing(_) | MigrateError::VersionMismatch(_) => {
-            "it was made by another version of SILO: start that one, or restore a copy made before"
+            "it was created by another version of SILO: start that version, or restore an older backup"
         }
         _ => "check that the user may create tables (on PostgreSQL: also the schema 'silo')",
     };

@@ -62,10 +62,10 @@ pub enum Error {
     #[error("the lease is lost")]
     LeaseLost,
     /// It is no longer in the state that the caller read.
-    #[error("somebody else changed it meanwhile")]
+    #[error("it was changed by another request")]
     Changed,
     /// The user would have more active runs than allowed.
-    #[error("{there} runs are active, and {most} may be")]
+    #[error("{there} runs are active, the limit is {most}")]
     TooMany { there: u64, most: u64 },
     /// The database cannot be opened or migrated; the text says what to do.
     #[error("{0}")]

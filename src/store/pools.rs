@@ -188,7 +188,7 @@ async fn watch_server(server: Weak<PostgresServer>, options: PgConnectOptions) {
         let trouble = match looked {
             Ok(Ok(())) => None,
             Ok(Err(why)) => Some(why.to_string()),
-            Err(_) => Some("it gives no answer".to_owned()),
+            Err(_) => Some("it does not answer".to_owned()),
         };
         if trouble.is_some() {
             connection = None;

@@ -105,7 +105,8 @@ async fn run_reconciler<T: BackgroundTask>(app: App, stop: CancellationToken) {
                     // The store has logged this once for all tasks.
                     app::Error::StoreAway(why) => tracing::debug!(task = T::NAME, why, "a background task waits"),
                     why => {
-                        tracing::error!(task = T::NAME, %why, "a background task failed; it tries again at its next wake-up");
+                        tracing::error!(task = T::NAME, %why, "a background task failed; it retries at its next \
+                                                               wake-up");
                     }
                 }
                 tokio::select! {

@@ -77,11 +77,9 @@ impl RegistryWalk<'_> {
             let (name, what) = (
                 printable(name),
                 match why {
-                    TagOutcome::Nameless => {
-                        "has no name: give it one (org.opencontainers.image.ref.name, or docker tag)"
-                    }
-                    TagOutcome::Repeated => "is a second image of that name: give it another",
-                    _ => "is a name that no image can have: give it another",
+                    TagOutcome::Nameless => "has no name: set one (org.opencontainers.image.ref.name, or docker tag)",
+                    TagOutcome::Repeated => "is a second image of that name: rename it",
+                    _ => "is not a valid name: rename it",
                 },
             );
             self.step.problems.push(problem(why.as_str(), "", "", format!("{name} {what}")));

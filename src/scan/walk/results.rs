@@ -352,7 +352,7 @@ impl RegistryWalk<'_> {
     /// Ends the walk as incomplete, because the registry no longer answers.
     pub(super) fn is_gone(&mut self, why: &str) {
         self.step.problems.push(problem("registry-gone", "", "", why));
-        self.incomplete = Some(format!("the registry stopped answering half-way: {why}"));
+        self.incomplete = Some(format!("the registry stopped answering: {why}"));
     }
 }
 

@@ -57,7 +57,7 @@ async fn unknown_paths_are_404() {
     for path in ["/x", "/jobs/1/2/3", "/Jobs", "/index.html", "/images/manifest/host", "/api/v1", "/api/v1/x", "/api/x"]
     {
         for client in [silo.anonymous(), silo.admin()] {
-            assert!(client.get(path).await.expect(404).error().contains("nothing at this address"));
+            assert!(client.get(path).await.expect(404).error().contains("no resource at this address"));
             client.post(path, Value::Null).await.expect(404);
         }
     }

@@ -166,7 +166,7 @@ async fn there_are_so_many_streams_and_no_more() {
     let two = silo.user().follow("/api/v1/events", &[]).await;
     let accept = [("accept", "text/html, Text/Event-Stream;q=0.9")];
     let full = client.send(http::Method::GET, "/api/v1/events", &accept, Vec::new()).await.expect(503);
-    assert!(full.error().contains("All 2 places for streams are taken"), "{}", full.error());
+    assert!(full.error().contains("All 2 streams are in use"), "{}", full.error());
     client.get("/api/v1/events").await.expect(200);
     drop((one, two));
     // The server notices a disconnect a little later, and nothing tells us when.

@@ -32,7 +32,7 @@ const READS: [&str; 12] = [
 fn internal(reply: &Reply) {
     let reply = reply.clone().expect(500);
     let (body, id) = (reply.json(), reply.header("x-request-id"));
-    let expected = format!("Internal error. The log knows more under request id {id}");
+    let expected = format!("Internal error. See the log for request id {id}");
     if reply.asked.contains(" /api/") {
         let problem = json!({"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": expected, "requestId": id});
         assert_eq!((body, reply.header("content-type")), (problem, "application/problem+json"));

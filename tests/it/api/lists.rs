@@ -102,7 +102,7 @@ async fn cursors_and_orders_that_do_not_fit_are_refused_in_words() {
     let next = text(&silo.anonymous().get("/api/v1/jobs?limit=1").await.expect(200).json()["next"]);
     for (query, reason) in [
         ("sort=size".to_owned(), "name, -name, id, -id"),
-        ("cursor=7".to_owned(), "none that this list gave"),
+        ("cursor=7".to_owned(), "use the `next` of a page of this list"),
         (format!("sort=-name&cursor={next}"), "sorted by `name`"),
         ("limit=0".to_owned(), "between 1 and 100"),
         ("color=red".to_owned(), "color"),

@@ -268,7 +268,7 @@ async fn a_scan_is_waited_for_and_its_result_is_found() {
     REGISTRY  STATE     IMAGES  ADDED  CHANGED  REMOVED  PROBLEMS
     mine      complete  3       3      0        0        1
     "#);
-    assert_snapshot!(plain(&scan.stderr, &[]), @"mine: 1 of 4 repositories were passed over by name. To look into them, add the registry with patterns of your own (\"include\": [\"*\"] for all), or change scan.include in the configuration");
+    assert_snapshot!(plain(&scan.stderr, &[]), @"mine: 1 of 4 repositories were passed over because of their names. To scan them, add the registry with your own patterns (\"include\": [\"*\"] for all), or change scan.include in the configuration");
     // The result can be found as soon as the scan's end is reported.
     let table = silo.cli(&["search", "ic"]).await.expect_success();
     assert_snapshot!(plain(&table, &[(&registry.host(), "REGISTRY")]), @r#"

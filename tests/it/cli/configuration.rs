@@ -211,7 +211,7 @@ async fn a_configuration_that_cannot_be_used_is_refused() {
         ("[scans]\nworkers = 7\n", "scans"),
         ("[scan]\nworkers = 'many'\n", "scan.workers"),
         ("[scan]\nworkers = 0\n", "scan.workers is 0"),
-        ("[scan\n", "silo.toml:1: this is no TOML"),
+        ("[scan\n", "silo.toml:1: this is not valid TOML"),
         ("[scan]\nschedule = 'hourly'\n", "silo.toml:2: scan.schedule is 'hourly'"),
         (
             "[scan]\n\nshedule = 'off'\n",

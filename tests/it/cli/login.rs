@@ -137,7 +137,7 @@ async fn a_token_goes_to_no_other_server() {
         "HTTP/1.1 307 Temporary Redirect\r\nlocation: http://127.0.0.1:1/api/v1/registries\r\ncontent-length: 0\r\nconnection: close\r\n\r\n",
     );
     let said = user.silo(&url, &["registry", "list", "--token", "for-the-first-one"], "").expect_failure(1);
-    assert!(said.contains("leads to http://127.0.0.1:1/api/v1/registries, which is another server"), "{said}");
+    assert!(said.contains("redirects to http://127.0.0.1:1/api/v1/registries, which is another server"), "{said}");
     assert!(asked.join().unwrap().to_lowercase().contains("authorization: bearer for-the-first-one"));
 }
 
@@ -169,7 +169,7 @@ async fn authorities_of_ones_own_are_trusted() {
     let said = user.silo(&url, &add, "").expect_failure(1);
     assert!(said.contains("token"), "{said}");
     let said = user.silo(&url, &["registry", "list", "--ca", "/dev/null"], "").expect_failure(1);
-    assert!(said.contains("/dev/null cannot be used as certificates of authorities"), "{said}");
+    assert!(said.contains("/dev/null cannot be used as CA certificates"), "{said}");
 }
 
 /// Verbose output shows requests, and no secrets.

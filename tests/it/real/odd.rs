@@ -121,7 +121,7 @@ async fn a_registry_that_is_too_busy_for_every_manifest_ends_its_scan_and_says_w
     let scan = silo.scan(id).await;
     let why = scan["error"].as_str().unwrap_or_default();
     assert_eq!(scan["state"], "partial", "{scan:#}");
-    assert!(why.contains("stopped answering half-way") && why.contains("503"), "{why}");
+    assert!(why.contains("the registry stopped answering") && why.contains("503"), "{why}");
     // Eight failures in a row, and the requests in flight by then; each is tried twice.
     let asked = registry.count(Seen::is_manifest);
     assert!(asked <= 2 * (8 + 2 * 8), "{asked} requests");

@@ -51,7 +51,7 @@ async fn a_refused_repository_keeps_its_images_and_others_lose_what_is_gone(engi
         let all = ["repositories", "repositoriesDone", "repositoriesRefused", "removed", "images"];
         assert_eq!(counts(&scan, all), [2, 1, 1, 2, 2], "{scan:#}");
         let note = scan["notes"][0].as_str().expect("a note");
-        assert!(note.contains("does not give this account 1 of the repositories"), "{note}");
+        assert!(note.contains("denies this account 1 of the repositories"), "{note}");
         let [[code, place, message]] = &problems[..] else { panic!("{problems:#?}") };
         assert_eq!((code.as_str(), place.trim_end_matches(':')), ("pull-refused", SECRET), "{message}");
         assert!(message.contains("right") && message.contains("stay as they are"), "{message}");

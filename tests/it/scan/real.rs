@@ -79,7 +79,7 @@ async fn everything_in_it_is_found_or_reported(engine: Engine) {
     let all = ["repositories", "repositoriesSkipped", "tags", "tagsDone", "added", "images", "problems"];
     assert_eq!(counts(&scan, all), [9, 1, 8, 8, 8, 5, 3], "{scan:#}");
     let note = scan["notes"][0].as_str().unwrap();
-    assert!(note.contains("1 of 9 repositories were passed over by name"), "{note}");
+    assert!(note.contains("1 of 9 repositories were passed over because of their names"), "{note}");
     assert_problems(&silo, &scan).await;
 
     let host = registry.host();

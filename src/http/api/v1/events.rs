@@ -135,7 +135,7 @@ impl EventFollower {
                 }
                 Ok(events) => self.waiting = events.into(),
                 Err(why) => {
-                    tracing::warn!(%why, "events cannot be read: a stream of them ends");
+                    tracing::warn!(%why, "events cannot be read; closing an event stream");
                     return None;
                 }
             }

@@ -53,9 +53,9 @@ fn position(cursor: &str, sort: &str) -> std::result::Result<ListPosition, Error
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap_or_default();
     let read: Option<(String, ListPosition)> = serde_json::from_slice(&bytes).ok();
     let (sorted, position) =
-        read.ok_or_else(|| Error::Invalid("cursor is none that this list gave as `next`".to_owned()))?;
+        read.ok_or_else(|| Error::Invalid("cursor is invalid; use the `next` of a page of this list".to_owned()))?;
     if sorted != sort {
-        return Err(Error::Invalid(format!("cursor is of the list sorted by `{sorted}`, not by `{sort}`")));
+        return Err(Error::Invalid(format!("cursor is for the list sorted by `{sorted}`, not by `{sort}`")));
     }
     Ok(position)
 }

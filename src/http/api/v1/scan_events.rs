@@ -32,7 +32,7 @@ pub(super) async fn follow(
                 // Its registry was deleted, and the scan with it.
                 Err(Error::NotFound(_)) => return None,
                 Err(why) => {
-                    tracing::warn!(%why, scan = %seen.id, "the progress of a scan cannot be read: a stream of it ends");
+                    tracing::warn!(%why, scan = %seen.id, "the progress of a scan cannot be read; closing its stream");
                     return None;
                 }
             },

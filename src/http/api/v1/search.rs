@@ -64,7 +64,7 @@ impl SearchQuery {
             return Err(invalid(format!("at most {MOST_WORDS} values of facets can be asked for")));
         }
         if asked.text.is_none() && asked.page.filters.is_empty() {
-            return Err(invalid("missing parameter `q`: what to look for (or narrow by a facet)".to_owned()));
+            return Err(invalid("missing parameter `q`: give a query (or a facet)".to_owned()));
         }
         asked.page.limit = limit(limit_asked)? as usize;
         Ok(asked)

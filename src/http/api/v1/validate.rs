@@ -104,7 +104,7 @@ fn unprocessable<T>(why: &str) -> Result<T> {
 
 impl From<MultipartRejection> for HttpFailure {
     fn from(_: MultipartRejection) -> Self {
-        let why = "The Content-Type of the form names no boundary; let the client that makes the form write it";
+        let why = "The Content-Type of the form has no boundary; let the HTTP client write this header";
         Error::Invalid(why.to_owned()).into()
     }
 }

@@ -76,7 +76,7 @@ pub(super) async fn rerun(
     view(&app, &session, id.clone()).await?;
     let word = asked.status.as_deref().unwrap_or("failed");
     let status = RunStatus::parse(word).filter(|status| status.is_final()).ok_or_else(|| {
-        Error::Invalid(format!("Rows with status '{word}' cannot be done again: give failed, dismissed or successful"))
+        Error::Invalid(format!("Rows with status '{word}' cannot be rerun: give failed, dismissed or successful"))
     })?;
     let new = app.run_rerun_batch(&session, &id, status).await?;
     let location = [(header::LOCATION, format!("/api/v1/batches/{new}"))];

@@ -72,7 +72,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "rows" => rows = map.next_value()?,
-                "dedup" => return Err(A::Error::custom("unknown field `dedup`: a batch is always done")),
+                "dedup" => return Err(A::Error::custom("unknown field `dedup`: a batch always runs")),
                 _ => drop(all.insert(key, map.next_value()?)),
             }
         }

@@ -56,7 +56,7 @@ pub(super) async fn get(
     let run = app.run_folder(&session, &id).await?;
     let path = run.log(log, asked.attempt)?;
     if asked.tail.is_some_and(|lines| lines > MOST_LINES) {
-        return Err(Error::Invalid(format!("tail is in lines, and {MOST_LINES} at most")).into());
+        return Err(Error::Invalid(format!("tail is a number of lines, at most {MOST_LINES}")).into());
     }
     if asked.follow {
         return follow(app, session, (id, path), asked.tail, &headers, opening).await;
@@ -76,7 +76,7 @@ pub(super) async fn get(
 }
 
 async fn opened(path: &std::path::Path) -> Result<File> {
-    Ok(File::open(path).await.map_err(|_| Error::NotFound("This log is not there yet".to_owned()))?)
+    Ok(File::open(path).await.map_err(|_| Error::NotFound("This log does not exist yet".to_owned()))?)
 }
 
 fn unreadable(why: std::io::Error) -> Error {

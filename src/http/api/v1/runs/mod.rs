@@ -223,7 +223,7 @@ async fn events(
                 Ok(record) => (record, app.run_summary(&session, &id).await.ok()?),
                 Err(Error::NotFound(_)) => return None,
                 Err(why) => {
-                    tracing::warn!(%why, run = id, "how a run stands cannot be read: a stream of it ends");
+                    tracing::warn!(%why, run = id, "a run's status cannot be read; closing its stream");
                     return None;
                 }
             };

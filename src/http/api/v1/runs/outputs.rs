@@ -65,7 +65,7 @@ pub(super) async fn one(
     let place = index.parse::<usize>().ok().and_then(|index| files.get(index));
     let file = place.ok_or_else(|| {
         let many = files.len();
-        Error::NotFound(format!("Output {name} of run {id} has {many} files, counted from 0; {index} is none of them"))
+        Error::NotFound(format!("Output {name} of run {id} has {many} files, counted from 0; there is no file {index}"))
     })?;
     download(file, &headers).await
 }

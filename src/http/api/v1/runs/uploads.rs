@@ -103,7 +103,7 @@ pub(super) async fn submitted(app: &App, session: &UserSession, request: Request
         }
     }
     let mut submitted = submitted
-        .ok_or_else(|| Error::Invalid("The form has no part request, which says what shall run".to_owned()))?;
+        .ok_or_else(|| Error::Invalid("The form has no part 'request', which describes the run".to_owned()))?;
     submitted.add_files(files);
     Ok(submitted)
 }
@@ -127,7 +127,7 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 fn too_long() -> HttpFailure {
     Error::TooLarge(format!(
-        "What is asked for is longer than {LONGEST_FORM} bytes, or broke off; send large values as files"
+        "The request is longer than {LONGEST_FORM} bytes, or was interrupted; send large values as files"
     ))
     .into()
 }
