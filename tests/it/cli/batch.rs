@@ -311,7 +311,7 @@ async fn json_lines() {
         ("{\"INPUT_FILE\": \"a\"", "row 1 (line 1): it is not a JSON object"),
         ("{\"INPUT_FLIE\": \"a\"}", "INPUT_FLIE: the job has no such input; it has: INPUT_FILE, OTHERS, NOTE, NUMBER"),
         ("{\"INPUT_FILE\": 7}", "INPUT_FILE: give it a path, or a list of paths"),
-        ("{\"INPUT_FILE\": [\"a\", \"x\"]}", "INPUT_FILE: it takes one file, and 2 are given"),
+        ("{\"INPUT_FILE\": [\"a\", \"x\"]}", "INPUT_FILE: it takes one file, but 2 are given"),
         ("{\"INPUT_FILE\": \"a\", \"NUMBER\": \"1\"}", "NUMBER: its value must be of the type integer"),
     ];
     for (row, why) in bad {
