@@ -2,6 +2,7 @@
 //!
 //! Pure: no IO, no async, no time of day, no logging. Depends on `seed` only.
 
+mod content;
 mod derive;
 mod diff;
 mod event;
@@ -15,13 +16,14 @@ mod run;
 mod scan;
 mod user;
 
+pub use content::{
+    ContentOutcome, ContentProblem, ContentSummary, ContentTrust, DigestContent, KnownConfig, ManifestFacts,
+    RevalidatedContent, StaleContent,
+};
 pub use derive::{DerivationImage, DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{FoundTag, StoredTag, TagChanges, diff};
 pub use event::{EventKind, EventQuery, ImageEvent};
-pub use image::{
-    CatalogueImage, ContentOutcome, ContentProblem, ContentSummary, ContentTrust, DigestContent, KnownConfig,
-    ManifestFacts, PastDigest, RevalidatedContent, SearchDoc, StaleContent, split_repository,
-};
+pub use image::{CatalogueImage, PastDigest, SearchDoc, split_repository};
 pub use job::{CatalogueJob, JobSize, JobSummary, JobVersion, JobVersionSummary};
 pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};
 pub use origin::{
