@@ -3,6 +3,9 @@
 //!
 //! Manifests are written in the field order of this table.
 
+use super::environment::is_name;
+use super::version;
+
 /// The version of the standard that this table describes.
 pub const VERSION: &str = "1.0.0";
 
@@ -55,6 +58,20 @@ pub(super) enum TextRule {
     ContainerPath,
     /// A glob that stays inside the output directory.
     OutputPattern,
+}
+
+impl TextRule {
+    /// Whether a text obeys the rule.
+    pub fn is_obeyed_by(self, text: &str) -> bool {
+        match self {
+            Self::SeedVersion => text == VERSION,
+            Self::JobName => is_name(text) && !text.contains('_'),
+            Self::Name => is_name(text),
+            Self::Version => version::is_valid(text),
+            Self::ContainerPath => text.starts_with('/'),
+            Self::OutputPattern => !text.starts_with('/') && text.split('/').all(|part| part != ".."),
+        }
+    }
 }
 
 pub(super) enum FieldDefault {

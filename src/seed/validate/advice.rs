@@ -6,6 +6,7 @@ use super::{command, suggest};
 use crate::seed::image_name::{self, ImageName};
 use crate::seed::json::{JsonNode, JsonNodeKind, JsonPointer, excerpt};
 use crate::seed::label;
+use crate::seed::schema::TextRule;
 use crate::seed::starter::PLACEHOLDERS;
 use crate::seed::{ProblemCode, ProblemSeverity, ValidationProfile, environment};
 
@@ -32,10 +33,10 @@ pub(super) fn check(findings: &mut FindingCollector, document: &JsonNode<'_>, na
 /// The standard's name of the image; reports if Docker does not accept it.
 pub(super) fn image(findings: &mut FindingCollector, document: &JsonNode<'_>) -> Option<String> {
     let job = document.get("job")?;
-    let valid = |key: &str, rule| job.get(key)?.text().filter(|text| super::structure::obeys(rule, text));
-    let name = valid("name", crate::seed::schema::TextRule::JobName)?;
-    let version = valid("jobVersion", crate::seed::schema::TextRule::Version)?;
-    let package = valid("packageVersion", crate::seed::schema::TextRule::Version)?;
+    let valid = |key: &str, rule: TextRule| job.get(key)?.text().filter(|text| rule.is_obeyed_by(text));
+    let name = valid("name", TextRule::JobName)?;
+    let version = valid("jobVersion", TextRule::Version)?;
+    let package = valid("packageVersion", TextRule::Version)?;
     let image = ImageName::of(name, version, package).to_string();
     let mut refuse = |key: &str, what: &str, help: &str| {
         let at = job.get(key).map_or(0, |node| node.at);

@@ -6,7 +6,6 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::findings::FindingCollector;
-use super::structure::obeys;
 use crate::seed::environment::variable_name;
 use crate::seed::json::{JsonNode, excerpt};
 use crate::seed::schema::TextRule;
@@ -89,7 +88,7 @@ pub(super) fn collect<'a>(document: &'a JsonNode<'_>) -> Vec<EntryName<'a>> {
         let items = document.find(list.keys()).map(JsonNode::items).unwrap_or_default();
         names.extend(items.iter().enumerate().filter_map(|(index, item)| {
             let node = item.get("name")?;
-            let name = node.text().filter(|name| obeys(TextRule::Name, name))?;
+            let name = node.text().filter(|name| TextRule::Name.is_obeyed_by(name))?;
             let is_normal = name.bytes().all(|b| b == b'_' || b.is_ascii_uppercase() || b.is_ascii_digit());
             let variable = if is_normal { Cow::Borrowed(name) } else { Cow::Owned(variable_name(name)) };
             let has_key = item.get("key").and_then(JsonNode::text).is_some_and(|key| !key.is_empty());

@@ -3,10 +3,9 @@
 
 use super::findings::FindingCollector;
 use super::suggest;
-use crate::seed::environment::is_name;
+use crate::seed::ProblemCode;
 use crate::seed::json::{JsonNode, JsonNodeKind, JsonObject as Members, JsonPointer, excerpt};
-use crate::seed::schema::{self, FieldShape, MANIFEST, ObjectSchema, TextRule};
-use crate::seed::{ProblemCode, version};
+use crate::seed::schema::{FieldShape, MANIFEST, ObjectSchema, TextRule};
 
 /// Checks a whole document against the standard's table.
 pub(super) fn check(findings: &mut FindingCollector, document: &JsonNode<'_>) {
@@ -126,7 +125,7 @@ fn described(kind: &JsonNodeKind<'_>) -> String {
 }
 
 fn ruled(findings: &mut FindingCollector, rule: TextRule, path: JsonPointer<'_>, at: usize, text: &str) {
-    if obeys(rule, text) {
+    if rule.is_obeyed_by(text) {
         return;
     }
     let (code, what, help) = match rule {
@@ -154,16 +153,4 @@ fn ruled(findings: &mut FindingCollector, rule: TextRule, path: JsonPointer<'_>,
         let mended = suggest::mended(rule, text, help, !is_plain);
         (format!("{} is {what}.", excerpt(text)), mended)
     });
-}
-
-/// Whether a text obeys a rule.
-pub(super) fn obeys(rule: TextRule, text: &str) -> bool {
-    match rule {
-        TextRule::SeedVersion => text == schema::VERSION,
-        TextRule::JobName => is_name(text) && !text.contains('_'),
-        TextRule::Name => is_name(text),
-        TextRule::Version => version::is_valid(text),
-        TextRule::ContainerPath => text.starts_with('/'),
-        TextRule::OutputPattern => !text.starts_with('/') && text.split('/').all(|part| part != ".."),
-    }
 }

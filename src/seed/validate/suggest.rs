@@ -2,7 +2,6 @@
 
 use unicode_security::skeleton;
 
-use super::structure::obeys;
 use crate::seed::schema::{FieldShape, MANIFEST, ObjectSchema, TextRule};
 
 /// Longer words are not compared by spelling, to bound the work; in bytes.
@@ -63,7 +62,7 @@ pub(super) fn mended(rule: TextRule, text: &str, help: &str, is_normalised: bool
         TextRule::Version => completed(text),
         _ => None,
     };
-    match mended.filter(|mended| mended.len() <= LONGEST && obeys(rule, mended)) {
+    match mended.filter(|mended| mended.len() <= LONGEST && rule.is_obeyed_by(mended)) {
         Some(mended) => format!("{help} For example: `{mended}`."),
         None => help.to_owned(),
     }
