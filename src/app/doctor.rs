@@ -12,8 +12,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use tokio::task::spawn_blocking;
 
+use super::installation::{address, refuse_emptied};
 use super::keys;
-use super::start::{address, refuse_emptied};
 use crate::auth::{KeyFileError, key_check, read_key};
 use crate::clock::Clock;
 use crate::config::ServiceSettings;

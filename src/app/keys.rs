@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 
-use super::start::{StartError, lock, open_store, require_data};
+use super::installation::{StartError, lock, open_store, require_data};
 use super::{hooks, registry_access, runs};
 use crate::auth::{InstallationKeys, SecretSealer, key_check, random_key, read_key, write_private};
 use crate::config::ServiceSettings;

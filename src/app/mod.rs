@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod hooks;
 mod index;
+mod installation;
 mod keys;
 mod metrics;
 mod names;
@@ -47,6 +48,7 @@ pub use doctor::{DiagnosticFinding, DiagnosticVerdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{HookNotification, LONGEST_NOTIFICATION, NewHook};
+pub use installation::{PASSWORD_FILE, StartError, open_store};
 pub use keys::{KeyRotation, rotate_seal_key};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
@@ -55,7 +57,7 @@ pub use runs::{
 };
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{SearchMatch, SearchOptions, SearchPage, SearchSuggestions};
-pub use start::{FirstAdmin, PASSWORD_FILE, StartError, open_store};
+pub use start::FirstAdmin;
 pub use validate::ManifestSource;
 
 /// How long a network stays known after its last login.
