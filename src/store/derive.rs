@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::Result;
-use super::columns::{SqlValue, row};
-use super::db::{WriteTransaction, bulk, sql};
-use super::origins;
+use super::catalogue_row::{catalogue_lock, catalogue_set_revision};
+use super::columns::SqlValue;
+use super::db::{RowLock, WriteTransaction, bulk, sql};
+use super::origins::{self, ArrivedImage};
 use super::tombstones;
-use crate::catalog::{ImageId, RegistryId, split_repository};
+use super::{Result, Store};
 
 /// Ids of the versions and origins that images are added to or removed from.
 #[derive(Default)]
@@ -56,21 +56,31 @@ impl ArrivedSelection {
     }
 }
 
-/// An image with the fields of its manifest that decide its job.
-pub(super) struct ArrivedImage {
-    pub id: ImageId,
-    pub registry_id: RegistryId,
-    repository: String,
-    pub job_name: String,
-    pub job_version: String,
-    pub package_version: String,
-}
-row!(ArrivedImage { id, registry_id, repository, job_name, job_version, package_version });
-
-impl ArrivedImage {
-    pub fn namespace(&self) -> &str {
-        split_repository(&self.repository).0
+impl Store {
+    /// Creates the missing origins of images, as after an upgrade, in several transactions; returns the number of
+    /// images.
+    pub async fn origin_create_missing(&self, now: DateTime<Utc>) -> Result<usize> {
+        /// Images per transaction.
+        const STEP: u32 = 5_000;
+        let mut all = 0;
+        let missing = "SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL LIMIT 1";
+        while sql(missing).optional::<(i64,)>(&self.db).await?.is_some() {
+            let mut tx = self.db.write().await?;
+            let outcome = complete(&mut tx, STEP, now, self.db.lock(RowLock::Wait)).await;
+            match tx.end(outcome).await? {
+                // Another process has done the rest.
+                0 => break,
+                count => all += count,
+            }
+        }
+        Ok(all)
     }
+}
+
+async fn complete(tx: &mut WriteTransaction, limit: u32, now: DateTime<Utc>, lock: &str) -> Result<usize> {
+    let revision = catalogue_lock(tx, lock).await? + 1;
+    let count = derive(tx, ArrivedSelection::WithoutOrigin { limit }, TouchedRows::default(), revision, now).await?;
+    catalogue_set_revision(tx, revision).await.map(|()| count)
 }
 
 /// Assigns jobs to the images that `arrival` selects, and updates the latest versions of all jobs that they were added to

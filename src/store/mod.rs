@@ -4,6 +4,7 @@
 //! second. Every public method is tested on both engines. Must never return a transaction or be mocked.
 
 mod catalogue_lists;
+mod catalogue_row;
 mod columns;
 mod conditions;
 mod connect;

@@ -9,17 +9,33 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 
+use super::catalogue_row::{catalogue_lock, catalogue_set_revision};
 use super::columns::{SqlValue, json, row};
 use super::db::{RowLock, WriteTransaction, bulk, sql};
-use super::derive::{ArrivedImage, ArrivedSelection, TouchedRows, derive};
-use super::scan_commit::{catalogue_lock, catalogue_set_revision};
 use super::tombstones;
 use super::{Result, Store};
 use crate::catalog::{
     ImageId, KnownOrigin, MaintainerContact, OriginId, OriginPlace, RegistryId, VerifiedMarks, maintainer_key,
-    place_origins,
+    place_origins, split_repository,
 };
 use crate::seed::version;
+
+/// An image with the fields of its manifest that decide its job.
+pub(super) struct ArrivedImage {
+    pub id: ImageId,
+    pub registry_id: RegistryId,
+    repository: String,
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+}
+row!(ArrivedImage { id, registry_id, repository, job_name, job_version, package_version });
+
+impl ArrivedImage {
+    pub fn namespace(&self) -> &str {
+        split_repository(&self.repository).0
+    }
+}
 
 /// An image that may be the latest of an origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,25 +133,6 @@ row!(MarksRow { id } + { marks });
 const KNOWN_OR_NEW: &str = "ON CONFLICT (job_id, registry_id, namespace) DO UPDATE SET namespace = excluded.namespace";
 
 impl Store {
-    /// Creates the missing origins of images, as after an upgrade, in several transactions; returns the number of
-    /// images.
-    pub async fn origin_create_missing(&self, now: DateTime<Utc>) -> Result<usize> {
-        /// Images per transaction.
-        const STEP: u32 = 5_000;
-        let mut all = 0;
-        let missing = "SELECT id FROM images WHERE origin_id IS NULL AND job_version_id IS NOT NULL LIMIT 1";
-        while sql(missing).optional::<(i64,)>(&self.db).await?.is_some() {
-            let mut tx = self.db.write().await?;
-            let outcome = complete(&mut tx, STEP, now, self.db.lock(RowLock::Wait)).await;
-            match tx.end(outcome).await? {
-                // Another process has done the rest.
-                0 => break,
-                count => all += count,
-            }
-        }
-        Ok(all)
-    }
-
     /// Replaces the verified marks of a registry and its namespaces; jobs are updated in the same transaction. `false`:
     /// the marks are no longer `old`.
     pub async fn registry_verify(
@@ -149,12 +146,6 @@ impl Store {
         let outcome = verify(&mut tx, id, old, marks, now, self.db.lock(RowLock::Wait)).await;
         tx.end(outcome).await
     }
-}
-
-async fn complete(tx: &mut WriteTransaction, limit: u32, now: DateTime<Utc>, lock: &str) -> Result<usize> {
-    let revision = catalogue_lock(tx, lock).await? + 1;
-    let count = derive(tx, ArrivedSelection::WithoutOrigin { limit }, TouchedRows::default(), revision, now).await?;
-    catalogue_set_revision(tx, revision).await.map(|()| count)
 }
 
 async fn verify(

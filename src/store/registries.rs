@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+use super::catalogue_row::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::columns::{json, row};
 use super::db::{RowLock, WriteTransaction, sql};
 use super::derive::{ArrivedSelection, derive, find_touched_rows};
 use super::events;
-use super::scan_commit::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::{Result, Store, tombstones};
 use crate::catalog::{NewRegistry, RegistryId, RegistryRecord, SecretChange};
 

@@ -1,12 +1,10 @@
 //! Commits the steps and the end of a scan to the catalogue. Jobs are derived in `derive.rs`.
-//!
-//! Every transaction that changes images locks the row of `catalogue` first. So there is one at a time, jobs are
-//! derived from all images, and there are no deadlocks.
 
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use super::catalogue_row::{catalogue_lock, catalogue_set_removed, catalogue_set_revision};
 use super::columns::{SqlValue, json};
 use super::contents;
 use super::db::{RowLock, WriteTransaction, bulk, sql};
@@ -144,21 +142,6 @@ async fn store_counts(tx: &mut WriteTransaction, claim: &ClaimedScan, counts: Sc
         .await?;
     let counts = ScanCounts { images: images.unsigned_abs(), ..counts };
     sql("UPDATE scans SET counts = $1 WHERE id = $2").bind(json(&counts)).bind(claim.id).execute(tx).await.map(drop)
-}
-
-/// Excludes other changes of images and jobs until the transaction ends; returns the current revision.
-pub(super) async fn catalogue_lock(tx: &mut WriteTransaction, lock: &str) -> Result<i64> {
-    let (revision,) = sql(format!("SELECT revision FROM catalogue {lock}")).one(tx).await?;
-    Ok(revision)
-}
-
-/// Notes that images were removed in this revision: a copy such as the search index has to find out which.
-pub(super) async fn catalogue_set_removed(tx: &mut WriteTransaction, revision: i64) -> Result<()> {
-    sql("UPDATE catalogue SET removed_at = $1").bind(revision).execute(tx).await.map(drop)
-}
-
-pub(super) async fn catalogue_set_revision(tx: &mut WriteTransaction, revision: i64) -> Result<()> {
-    sql("UPDATE catalogue SET revision = $1").bind(revision).execute(tx).await.map(drop)
 }
 
 async fn end_scan(
