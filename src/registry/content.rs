@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::blob::BlobKind;
 use super::disk::archive::ImageArchive;
 use super::disk::layout::ImageLayout;
 use super::distribution::DistributionApi;
@@ -25,23 +26,6 @@ pub(super) enum BlobSource<'a> {
     Distribution(Arc<DistributionApi>, &'a str),
     Layout(&'a ImageLayout),
     Archive(&'a ImageArchive),
-}
-
-/// The two kinds of blobs that are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum BlobKind {
-    Manifest,
-    Config,
-}
-
-impl BlobKind {
-    /// Size cap, bytes.
-    pub(super) fn cap(self) -> usize {
-        match self {
-            BlobKind::Manifest => 4 << 20,
-            BlobKind::Config => 8 << 20,
-        }
-    }
 }
 
 impl BlobSource<'_> {

@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 use super::address::RegistryBaseUrl;
-use super::content::BlobKind;
+use super::blob::BlobKind;
 use super::grammar::{digest_of, is_digest, matches_digest};
 use super::listing::{ListingTarget, ListingWalk, next_query};
 use super::login::token::TokenCache;

@@ -24,6 +24,7 @@
 //! | `listing` | catalogue and tag listings: parsing and pagination |
 //! | `disk` | images on disk: which files may be read, and image names |
 //! | `layout`, `archive` | OCI image layouts; `docker save` archives |
+//! | `blob` | the kinds of blobs, and how large they may be |
 //! | `content` | from a manifest digest to image configs, for registries and disk |
 //! | `grammar`, `wire` | syntax of names, tags and digests; JSON types |
 
@@ -38,6 +39,7 @@ use crate::catalog::{RegistryKind, TagOutcome};
 
 mod address;
 mod api;
+mod blob;
 mod content;
 mod disk;
 mod distribution;

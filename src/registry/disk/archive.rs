@@ -19,7 +19,7 @@ use tokio::sync::OnceCell;
 use super::layout::INDEX;
 use super::{DiskLocation, DiskReferences, FileSpan};
 use crate::catalog::TagOutcome;
-use crate::registry::content::BlobKind;
+use crate::registry::blob::BlobKind;
 use crate::registry::grammar::{digest_of, is_digest, printable};
 use crate::registry::{Error, ListedTag, RawListing, RegistryTraffic, Result, SourceListing};
 

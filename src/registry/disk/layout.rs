@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{DiskLocation, DiskReferences, FileSpan};
-use crate::registry::content::BlobKind;
+use crate::registry::blob::BlobKind;
 use crate::registry::grammar::is_digest;
 use crate::registry::wire::OciLayoutFile;
 use crate::registry::{Error, ListedTag, RawListing, RegistryTraffic, Result, SourceListing};
