@@ -7,11 +7,11 @@ use clap::Args;
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use super::args::build::{BuildOptions, BuildSource, place_of};
 use super::args::manifest_file;
 use super::args::manifest_file::ManifestFile;
 use super::args::registry::{RegistryAccount, RegistryOptions, login};
 use super::args::run::{image_reference, usage};
-use super::build::{BuildOptions, BuildSource, place_of};
 use super::output::live::{JobOutputMode, TransferBar, stop_on_signal};
 use super::output::render::{json_line, problems, renderer, summary, tame};
 use super::{ExitStatus, print};

@@ -11,19 +11,12 @@ use unicode_width::UnicodeWidthStr as _;
 
 use super::args::registry::RegistryOptions;
 use super::args::server_client::{ServerOptions, text, word};
-use super::output::table::{Column, Table, copied, cut, name, table_within, terminal_width, whole, words};
-use super::{print, search_registry};
+use super::output::table::{MATCH_END, MATCH_START, Table, cut, table_within, terminal_width, whole, words};
+use super::print;
+use super::search_registry::{self, COLUMNS};
 use crate::api::WireWord;
 use crate::api::search::{FacetCountReply, HighlightReply, SearchItemReply, SearchReply};
 use crate::client::ServerReply;
-
-/// Placeholders around matches until the table is laid out: they have no width, and are replaced in texts of replies.
-const START: char = '\u{2061}';
-const END: char = '\u{2062}';
-
-/// Columns of a table of images, from a server or a registry.
-pub(super) const COLUMNS: [Column; 5] =
-    [name("NAME"), whole("VERSION"), words("TITLE"), words("ORGANIZATION"), copied("IMAGE")];
 
 #[derive(Args)]
 pub(super) struct Options {
@@ -136,7 +129,7 @@ fn shown(found: &[SearchItemReply], is_coloured: bool, width: Option<usize>) -> 
         out.push(lines);
         out.extend(reason(row, is_coloured, width));
     }
-    out.join("\n").replace(START, "\x1b[1;4m").replace(END, "\x1b[22;24m")
+    out.join("\n").replace(MATCH_START, "\x1b[1;4m").replace(MATCH_END, "\x1b[22;24m")
 }
 
 /// Remarks on a row.
@@ -197,26 +190,21 @@ fn highlights(row: &SearchItemReply) -> &[HighlightReply] {
 
 /// A text of a reply with the placeholders replaced by blanks, so that positions are unchanged.
 fn plain(value: &str) -> String {
-    text(value).replace([START, END], " ")
+    text(value).replace([MATCH_START, MATCH_END], " ")
 }
 
 fn emphasised(plain: &str, ranges: &[[usize; 2]]) -> String {
     let mut out = String::new();
     for (at, c) in plain.chars().enumerate() {
         if ranges.iter().any(|[start, _]| *start == at) {
-            out.push(START);
+            out.push(MATCH_START);
         }
         out.push(c);
         if ranges.iter().any(|[_, end]| *end == at + 1) {
-            out.push(END);
+            out.push(MATCH_END);
         }
     }
     out
-}
-
-/// Whether a character is a placeholder for the start or end of a match.
-pub(super) fn is_mark(c: char) -> bool {
-    c == START || c == END
 }
 
 /// The most frequent values of each facet, one facet per line.

@@ -5,12 +5,15 @@ use serde_json::value::RawValue;
 
 use super::args::registry::{RegistryOptions, login};
 use super::output::render::{json_line, tame};
-use super::output::table::table;
+use super::output::table::{Column, copied, name, table, whole, words};
 use super::print;
-use super::search::COLUMNS;
 use crate::app::folded;
 use crate::app::remote_images::{ImageBrowser, SeedImage};
 use crate::seed::manifest::essentials;
+
+/// Columns of a table of images, from a server or a registry.
+pub(super) const COLUMNS: [Column; 5] =
+    [name("NAME"), whole("VERSION"), words("TITLE"), words("ORGANIZATION"), copied("IMAGE")];
 
 /// Output of `--json`.
 #[derive(Serialize)]

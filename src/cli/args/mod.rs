@@ -1,5 +1,6 @@
-//! Arguments that several commands share: which job, which registry, which server, which engine.
+//! Arguments that several commands share: which job, how an image is built, which registry, which server, which engine.
 
+pub(super) mod build;
 mod docker_config;
 pub(super) mod engine_at;
 pub(super) mod manifest_file;

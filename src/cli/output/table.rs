@@ -9,8 +9,6 @@ use std::os::fd::AsFd;
 use unicode_segmentation::UnicodeSegmentation as _;
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::cli::search::is_mark;
-
 /// Blanks between columns.
 const GAP: usize = 2;
 /// Indentation of the second line of a row.
@@ -21,6 +19,10 @@ const WORDS: usize = 12;
 const NAME: usize = 24;
 /// Least width of names and paths if nothing else can shrink.
 const SHORT_NAME: usize = 8;
+
+/// Placeholders around matches in cells until a table is laid out: they have no width, and are never cut.
+pub(in crate::cli) const MATCH_START: char = '\u{2061}';
+pub(in crate::cli) const MATCH_END: char = '\u{2062}';
 
 /// How a column shrinks if the terminal is too narrow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +195,8 @@ fn cut_but(text: &str, width: usize, end: usize) -> String {
     let (begin, end) = (width.saturating_sub(1 + end), whole - end);
     let (mut kept, mut at, mut is_cut) = (String::new(), 0, false);
     for letter in text.graphemes(true) {
-        let is_kept = at + letter.width() <= begin && !is_cut || at >= end || letter.starts_with(is_mark);
+        let is_kept =
+            at + letter.width() <= begin && !is_cut || at >= end || letter.starts_with([MATCH_START, MATCH_END]);
         at += letter.width();
         if is_kept {
             kept.push_str(letter);
