@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 
 use super::columns::{IndexView, OrdinalDictionary};
+use super::doc_scores::DocScores;
 use super::facets::{FacetCount, SearchFacet};
 use super::ranking::weighed;
 use super::schema::facet_value;
-use super::score::DocScores;
 use super::{SearchCursor, SearchCursorValue, SearchKind, SearchOrder};
 
 /// Scores are rounded to multiples of 1/`STEPS`: the last digits of floating-point sums depend on the order of their

@@ -11,9 +11,9 @@ use tantivy::columnar::StrColumn;
 use tantivy::index::SegmentId;
 use tantivy::{DocId, Searcher, SegmentReader};
 
+use super::doc_scores::DocScores;
 use super::facets::SearchFacet;
 use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
-use super::score::DocScores;
 use super::word_cache::WordLookups;
 
 /// One consistent state of an index.

@@ -12,6 +12,7 @@ use super::columns::IndexView;
 use super::query::ParsedQuery;
 use super::schema::IndexFields;
 use super::spelling::SpellingsByWord;
+use super::word_cache::{IndexCompound, WordSequence};
 use super::{prefix, tokenizer};
 
 /// Shorter and longer words are not split; in letters.
@@ -24,24 +25,11 @@ const MAX_WAYS: usize = 2;
 /// Minimum length of an unfinished compound, in letters.
 const SHORTEST_BEGINNING: usize = 5;
 
-/// Words in this order, next to each other.
-pub type WordSequence = Vec<String>;
-
 /// Other ways in which the index spells the words of a query.
 #[derive(Clone, Debug, Default)]
 pub struct CompoundWords {
     readings: HashMap<String, Vec<Vec<WordSequence>>>,
     joined: HashMap<String, Vec<IndexCompound>>,
-}
-
-/// A word of the index that stands for several neighbouring words of a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexCompound {
-    pub text: String,
-    /// It may be unfinished, and matches as a prefix too.
-    pub is_begun: bool,
-    /// The fields that contain it, or a word with its stem.
-    pub fields: Vec<Field>,
 }
 
 impl CompoundWords {

@@ -9,7 +9,7 @@ use tantivy::schema::Field;
 use super::collect::{FacetSetFilter, GatheredDocs, ResultSorter, gather};
 use super::columns::IndexView;
 use super::compounds::CompoundWords;
-use super::generation::{IndexGeneration, index_error};
+use super::generation::IndexGeneration;
 use super::highlight::MatchHighlighter;
 use super::query::{self, ParsedQuery};
 use super::ranking::QueryCompiler;
@@ -17,7 +17,9 @@ use super::schema::IndexFields;
 use super::score::{ScoreEvaluator, ScoreExpr};
 use super::spelling::{self, SpellingsByWord, TypoTolerance};
 use super::synonyms::SynonymTable;
-use super::{Result, SearchHit, SearchKind, SearchOrder, SearchRequest, SearchResponse, prefix, tokenizer};
+use super::{
+    Result, SearchHit, SearchKind, SearchOrder, SearchRequest, SearchResponse, index_error, prefix, tokenizer,
+};
 
 /// Maximum duration of a search.
 const LONGEST: Duration = Duration::from_secs(2);

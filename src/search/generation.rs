@@ -15,7 +15,7 @@ use super::columns::IndexView;
 use super::index_folder::IndexFolder;
 use super::schema::{self, ANALYZER, IMAGE_ID, IndexFields};
 use super::tokenizer::{self, CachedTokenizer};
-use super::{Error, Result};
+use super::{Result, folder_error, index_error};
 use crate::catalog::SearchDoc;
 
 /// Memory for documents before they are written as a segment, in bytes.
@@ -283,12 +283,4 @@ fn open_sound(folder: &Path) -> Option<IndexGeneration> {
     }
     let is_stale = committed.version != schema::VERSION;
     IndexGeneration::over(index, committed.revision, Some((folder, files)), is_stale).ok()
-}
-
-pub(super) fn folder_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::Index(format!("cannot use {}: {error}: check that it is a folder this user may write", path.display()))
-}
-
-pub(super) fn index_error(error: tantivy::TantivyError) -> Error {
-    Error::Index(error.to_string())
 }

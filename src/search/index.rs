@@ -17,9 +17,9 @@ use parking_lot::{Mutex, RwLock};
 use super::columns::SegmentColumns;
 use super::execution::find;
 use super::facets::SearchFacet;
-use super::generation::{self, CommitPayload, IndexGeneration, folder_error};
+use super::generation::{self, CommitPayload, IndexGeneration};
 use super::synonyms::SynonymTable;
-use super::{Error, IndexBuildStatus, Result, SearchRequest, SearchResponse, schema};
+use super::{Error, IndexBuildStatus, Result, SearchRequest, SearchResponse, folder_error, schema};
 use crate::catalog::SearchDoc;
 use crate::lock::FileLock;
 

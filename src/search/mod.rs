@@ -1,16 +1,17 @@
 //! Keyword search, the only module with tantivy. The index is derived from the database and may be deleted at any time.
 //!
-//! Texts: `folding` normalises them, `tokenizer` tokenizes them, `schema` defines the fields they are indexed in. Queries:
-//! [`query`] parses them; `synonyms`, `compounds` and `spelling` add other forms of their words, cached by
-//! `word_cache`; `ranking` compiles them to score expressions. Searches: `execution` executes them, `score` evaluates the
-//! expressions, `collect` makes pages of results, `facets` defines what is counted, `highlight` shows why a result
-//! matches. Storage: `generation` is one index in a directory, `index_folder` reads that directory, `columns` holds columns in
-//! memory, and `index` decides which generation serves.
+//! Texts: `folding` normalises them, `tokenizer` tokenizes them, `keys` normalises whole ones, `schema` defines the fields
+//! they are indexed in. Queries: [`query`] parses them; `synonyms`, `compounds` and `spelling` add other forms of their
+//! words, cached by `word_cache`; `ranking` compiles them to score expressions. Searches: `execution` executes them,
+//! `score` evaluates the expressions to `doc_scores`, `collect` makes pages of results, `facets` defines what is counted,
+//! `highlight` shows why a result matches. Storage: `generation` is one index in a directory, `index_folder` reads that
+//! directory, `columns` holds columns in memory, and `index` decides which generation serves.
 
 mod collect;
 mod columns;
 mod complete;
 mod compounds;
+mod doc_scores;
 mod execution;
 mod facets;
 mod folding;
@@ -18,6 +19,7 @@ mod generation;
 mod highlight;
 mod index;
 mod index_folder;
+mod keys;
 mod prefix;
 pub mod query;
 mod ranking;
@@ -28,7 +30,8 @@ mod synonyms;
 mod tokenizer;
 mod word_cache;
 
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 pub use complete::complete;
 pub use facets::{FacetCount, SearchFacet};
@@ -63,6 +66,16 @@ pub struct IndexBuildStatus {
 }
 
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// A folder of the index cannot be used.
+fn folder_error(path: &Path, error: &io::Error) -> Error {
+    Error::Index(format!("cannot use {}: {error}: check that it is a folder this user may write", path.display()))
+}
+
+/// An error of tantivy.
+fn index_error(error: tantivy::TantivyError) -> Error {
+    Error::Index(error.to_string())
+}
 
 impl IndexBuildStatus {
     /// Seconds after which a client should retry.

@@ -5,7 +5,8 @@ use tantivy::termdict::TermStreamer;
 use tantivy::{InvertedIndexReader, Searcher};
 
 use super::columns::IndexView;
-use super::score::for_each_doc;
+use super::doc_scores::for_each_doc;
+use super::word_cache::PrefixDocs;
 
 /// Maximum number of words of a field that a prefix expands to: the first ones in dictionary order. A single letter has
 /// thousands; the others are found as more is typed.
@@ -14,14 +15,6 @@ const MAX_TERMS: usize = 256;
 /// Maximum number of postings of a prefix whose documents are cached: reading more of them again takes little more than
 /// copying them.
 const MAX_CACHED: u64 = 20_000;
-
-/// The documents with a word that has a prefix.
-pub enum PrefixDocs {
-    /// All of them, ascending by number in the view.
-    All(Box<[u32]>),
-    /// More than are cached; with the [`last_term`] of the prefix.
-    TooMany { last: Option<Vec<u8>> },
-}
 
 /// The words of a segment with this prefix, up to and including `last`.
 pub fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
@@ -80,14 +73,4 @@ pub fn docs(view: &IndexView, field: Field, text: &str) -> tantivy::Result<Prefi
     found.sort_unstable();
     found.dedup();
     Ok(PrefixDocs::All(found.into()))
-}
-
-impl PrefixDocs {
-    /// Number of documents in memory.
-    pub fn cached(&self) -> usize {
-        match self {
-            Self::All(docs) => docs.len(),
-            Self::TooMany { .. } => 0,
-        }
-    }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::folding::straight;
 use super::synonyms::SynonymTable;
-use super::{Error, Result, schema, tokenizer};
+use super::{Error, Result, keys, tokenizer};
 
 /// Maximum length of a query, in characters.
 pub const MAX_CHARS: usize = 1_000;
@@ -19,9 +19,9 @@ pub const MAX_WORDS: usize = 32;
 /// A parsed query with at least one word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParsedQuery {
-    /// `schema::key` of the whole text, for exact matches of names and titles.
+    /// `keys::key` of the whole text, for exact matches of names and titles.
     pub key: String,
-    /// `schema::name_key` of the whole text.
+    /// `keys::name_key` of the whole text.
     pub name_key: String,
     /// One of these must match. If empty, all documents match.
     pub alternatives: Vec<QueryAlternative>,
@@ -196,7 +196,7 @@ pub fn parse(text: &str) -> Result<Option<ParsedQuery>> {
             format!("the query has {words} words, at most {MAX_WORDS} are allowed: leave out the common ones");
         return Err(Error::Query(message));
     }
-    let query = ParsedQuery { key: schema::key(text), name_key: schema::name_key(text), alternatives, excluded };
+    let query = ParsedQuery { key: keys::key(text), name_key: keys::name_key(text), alternatives, excluded };
     Ok((words > 0).then_some(query))
 }
 
@@ -277,7 +277,7 @@ impl<'a> QueryPiece<'a> {
             alternative.phrase.extend(words);
             return;
         }
-        let clause = QueryClause { scope: self.scope, words, text: schema::key(self.text), is_phrase: self.is_quoted };
+        let clause = QueryClause { scope: self.scope, words, text: keys::key(self.text), is_phrase: self.is_quoted };
         let among = if self.is_excluded { excluded } else { &mut alternative.clauses };
         if !among.contains(&clause) {
             among.push(clause);

@@ -9,13 +9,15 @@
 use tantivy::schema::Field;
 
 use super::columns::RankStanding;
-use super::compounds::{CompoundWords, WordSequence};
+use super::compounds::CompoundWords;
+use super::keys::joined_key;
 use super::query::{MAX_WORDS, ParsedQuery, QueryAlternative, QueryClause, QueryField, SynonymGroup};
-use super::schema::{IndexFields, joined_key};
+use super::schema::IndexFields;
 use super::score::ScoreExpr;
 use super::spelling::SpellingsByWord;
 use super::synonyms::SynonymTable;
 use super::tokenizer::{LONGEST_SEQUENCE, is_unspaced, pairs, stem};
+use super::word_cache::WordSequence;
 
 /// The query is exactly a job's name. More than [`OTHER_KEY`] and all words together.
 const JOB_KEY: f32 = 60_000.0;

@@ -4,15 +4,16 @@ use tantivy::TantivyDocument;
 use tantivy::schema::{FAST, Field, INDEXED, IndexRecordOption, Schema, SchemaBuilder, TextFieldIndexing, TextOptions};
 
 use super::facets::SearchFacet;
-use super::folding::{composed, normal};
+use super::folding::composed;
+use super::keys::{joined_key, key, name_key};
 use super::query::MAX_CHARS;
-use super::tokenizer::{self, CachedTokenizer};
+use super::tokenizer::CachedTokenizer;
 use crate::catalog::SearchDoc;
 
 /// To be incremented with every change of documents or tokenization: an index of another version is rebuilt.
 pub const VERSION: u32 = 5;
 
-/// Name of [`tokenizer::analyzer`] in the index.
+/// Name of [`super::tokenizer::analyzer`] in the index.
 pub const ANALYZER: &str = "words";
 
 /// Names of fast fields, which are read by name.
@@ -27,21 +28,6 @@ pub const IS_SECONDARY: &str = "is_secondary";
 
 /// Maximum length of a facet value, in characters.
 const FACET_CHARS: usize = 120;
-
-/// Normalises a whole text for exact matches: NFKC, lower case, white space as single blanks.
-pub fn key(text: &str) -> String {
-    normal(text).split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// Normalises a name for matches by words: its words, without accents and signs, separated by single blanks.
-pub fn name_key(text: &str) -> String {
-    tokenizer::plain(text).join(" ")
-}
-
-/// A [`name_key`] written as one word.
-pub fn joined_key(name_key: &str) -> String {
-    name_key.replace(' ', "")
-}
 
 /// Normalises a facet value for counting, display and comparison: NFC, trimmed, truncated.
 pub fn facet_value(text: &str) -> String {

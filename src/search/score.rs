@@ -15,9 +15,9 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocSet as _, TERMINATED, Term};
 
 use super::columns::IndexView;
-use super::generation::index_error;
-use super::prefix::{self, PrefixDocs};
-use super::{Error, Result};
+use super::doc_scores::{CandidateDocs, DocScores, for_each_doc};
+use super::word_cache::PrefixDocs;
+use super::{Error, Result, index_error, prefix};
 
 /// BM25 parameters, with their usual values.
 const K1: f32 = 1.2;
@@ -66,25 +66,8 @@ pub enum ScoreExpr {
     Without(Box<ScoreExpr>, Vec<ScoreExpr>),
 }
 
-/// Scores of documents, by document number in the [`IndexView`].
-pub struct DocScores {
-    /// 0 for documents that do not match.
-    of: Vec<f32>,
-    /// The matching documents, without duplicates, unordered.
-    docs: Vec<u32>,
-}
-
 /// The documents to evaluate; `None` for all. Only a hint: other documents may be scored too.
 type DocRestriction<'a> = Option<CandidateDocs<'a>>;
-
-/// The documents that match so far.
-#[derive(Clone, Copy)]
-struct CandidateDocs<'a> {
-    /// Ascending.
-    docs: &'a [u32],
-    /// Their scores by document number; 0 for all other documents.
-    of: &'a [f32],
-}
 
 /// A postings list longer than the candidates by this factor is searched by seeking to each; a shorter one is scanned.
 const WORTH_SEEKING: usize = 8;
@@ -99,68 +82,6 @@ pub struct ScoreEvaluator<'a> {
 
 /// The postings of a term in each segment; `None` if the segment does not have it.
 type TermPostings = Rc<[Option<TermInfo>]>;
-
-impl DocScores {
-    /// Number of matching documents.
-    pub fn count(&self) -> usize {
-        self.docs.len()
-    }
-
-    /// The matching documents with their scores.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
-        self.docs.iter().map(|doc| (*doc, self.of[*doc as usize]))
-    }
-
-    fn raise(&mut self, doc: u32, score: f32) {
-        let known = &mut self.of[doc as usize];
-        if *known == 0.0 {
-            self.docs.push(doc);
-        }
-        *known = known.max(score);
-    }
-
-    fn add(&mut self, doc: u32, score: f32) {
-        let known = &mut self.of[doc as usize];
-        if *known == 0.0 {
-            self.docs.push(doc);
-        }
-        *known += score;
-    }
-
-    /// Adds scores to documents that match here already.
-    fn add_from(&mut self, others: &Self) {
-        for (doc, score) in others.iter() {
-            let known = &mut self.of[doc as usize];
-            if *known != 0.0 {
-                *known += score;
-            }
-        }
-    }
-
-    fn candidates(&mut self) -> CandidateDocs<'_> {
-        // The documents are a few ascending runs, one for each list, which the stable sort merges.
-        self.docs.sort();
-        CandidateDocs { docs: &self.docs, of: &self.of }
-    }
-
-    fn retain(&mut self, keep: impl Fn(usize) -> bool) {
-        let of = &mut self.of;
-        self.docs.retain(|doc| {
-            let at = *doc as usize;
-            let is_kept = keep(at);
-            if !is_kept {
-                of[at] = 0.0;
-            }
-            is_kept
-        });
-    }
-
-    fn clear(&mut self) {
-        for doc in self.docs.drain(..) {
-            self.of[doc as usize] = 0.0;
-        }
-    }
-}
 
 impl<'a> ScoreEvaluator<'a> {
     /// Evaluations fail after `until`.
@@ -479,14 +400,6 @@ fn for_each_posting(mut list: BlockSegmentPostings, base: u32, docs: DocRestrict
             });
         }
         None => for_each_doc(list, base, with),
-    }
-}
-
-/// Calls `with` for the documents of a segment's postings list, by number in the view.
-pub fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
-    while !list.docs().is_empty() {
-        list.docs().iter().for_each(|doc| with(base + doc));
-        list.advance();
     }
 }
 

@@ -11,6 +11,7 @@ use super::columns::IndexView;
 use super::query::ParsedQuery;
 use super::schema::IndexFields;
 use super::tokenizer::{is_unspaced, without_signs};
+use super::word_cache::SpellingCandidate;
 
 /// Maximum number of similar words of one typed word.
 const MAX_NEAR: usize = 24;
@@ -28,15 +29,6 @@ pub enum TypoTolerance {
     Usual,
     /// One mistake also in words of three and four letters.
     ShortWords,
-}
-
-/// A word of the index that is similar to a typed one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpellingCandidate {
-    pub word: String,
-    pub mistakes: usize,
-    /// Number of documents with the word, counted once for each field.
-    pub docs: u64,
 }
 
 /// For each typed word the similar ones, best first; without the word itself.

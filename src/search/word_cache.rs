@@ -8,15 +8,51 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tantivy::schema::Field;
 
-use super::compounds::{IndexCompound, WordSequence};
-use super::prefix::PrefixDocs;
-use super::spelling::SpellingCandidate;
-
 /// Maximum number of entries per cache of words. A query has at most 32 words, a word at most 24 similar ones: a few
 /// megabytes.
 const MAX_ANSWERS: usize = 2_000;
 /// Maximum number of documents in all cached prefixes: 8 MB.
 const MAX_PREFIX_DOCS: usize = 2_000_000;
+
+/// Words in this order, next to each other.
+pub type WordSequence = Vec<String>;
+
+/// A word of the index that stands for several neighbouring words of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexCompound {
+    pub text: String,
+    /// It may be unfinished, and matches as a prefix too.
+    pub is_begun: bool,
+    /// The fields that contain it, or a word with its stem.
+    pub fields: Vec<Field>,
+}
+
+/// A word of the index that is similar to a typed one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpellingCandidate {
+    pub word: String,
+    pub mistakes: usize,
+    /// Number of documents with the word, counted once for each field.
+    pub docs: u64,
+}
+
+/// The documents with a word that has a prefix.
+pub enum PrefixDocs {
+    /// All of them, ascending by number in the view.
+    All(Box<[u32]>),
+    /// More than are cached; with the [`super::prefix::last_term`] of the prefix.
+    TooMany { last: Option<Vec<u8>> },
+}
+
+impl PrefixDocs {
+    /// Number of documents in memory.
+    pub fn cached(&self) -> usize {
+        match self {
+            Self::All(docs) => docs.len(),
+            Self::TooMany { .. } => 0,
+        }
+    }
+}
 
 /// The caches for one state of the index.
 pub struct WordLookups {
