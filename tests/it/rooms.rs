@@ -1,6 +1,8 @@
 //! The architecture: which module may use which (see `ARCHITECTURE.md`). Reads the source, so that a forbidden `use`
 //! fails here and not in a review.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -124,6 +126,9 @@ const PURE: [&str; 3] = ["seed", "catalog", "api"];
 const PURE_ENGINE: [&str; 5] =
     ["engine/export/", "engine/plan/", "engine/run/input_metadata.rs", "engine/run/record.rs", "engine/run/verdict.rs"];
 
+/// What the pure half of the engine still does against the rule: a planned file opens itself.
+const IMPURE_ENGINE: [&str; 1] = ["src/engine/plan/mod.rs uses std::fs"];
+
 /// A source file: its module, and its code without comments and unit tests.
 struct Source {
     path: PathBuf,
@@ -135,9 +140,12 @@ fn sources() -> Vec<Source> {
     fn visit(root: &Path, folder: &Path, found: &mut Vec<Source>) {
         for entry in fs::read_dir(folder).expect("the source can be listed") {
             let path = entry.expect("an entry").path();
+            if is_for_tests(&path) {
+                continue;
+            }
             if path.is_dir() {
                 visit(root, &path, found);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_for_tests(&path) {
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let inside = path.strip_prefix(root).expect("below the root");
                 let first = inside.components().next().expect("a file has a name").as_os_str();
                 let room = first.to_str().expect("names are UTF-8").trim_end_matches(".rs").to_owned();
@@ -146,7 +154,7 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    /// Whether a file is compiled for tests only.
+    /// Whether a file or folder is compiled for tests only.
     fn is_for_tests(path: &Path) -> bool {
         path.file_stem().is_some_and(|name| name == "tests" || name == "testing")
     }
@@ -160,7 +168,7 @@ fn sources() -> Vec<Source> {
 }
 
 fn code(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod tests").next().expect("a split gives at least one part");
+    let text = text.split("#[cfg(test)]\nmod tests {").next().expect("a split gives at least one part");
     text.lines().map(|line| line.split("//").next().expect("as above")).collect::<Vec<_>>().join("\n")
 }
 
@@ -281,6 +289,11 @@ fn the_pure_half_of_the_engine_is_pure() {
             violations.extend(known.map(|word| format!("src/{} uses {word}", source.path.display())));
         }
     }
+    for known in IMPURE_ENGINE {
+        let before = violations.len();
+        violations.retain(|violation| violation != known);
+        assert!(violations.len() < before, "{known} no longer: take it out of the table");
+    }
     fail_for(&violations);
 }
 
@@ -347,4 +360,8 @@ fn paths_are_taken_apart() {
     assert!(knows("use axum::Router;", "axum") && knows("(axum::Json(x))", "axum"));
     assert!(!knows("crate::axum::x, my_axum::x, axum_extra::x", "axum"));
     assert_eq!(code("a // crate::b\n#[cfg(test)]\nmod tests { axum::x }").trim(), "a");
+    assert!(
+        code("#[cfg(test)]\nmod tests;\nuse axum::x;").contains("axum"),
+        "tests in a file of their own end no code"
+    );
 }
