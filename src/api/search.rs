@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::WireWord;
@@ -67,6 +68,54 @@ pub struct SearchItemReply {
     /// Highlighted fields; only if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub highlights: Option<Vec<HighlightReply>>,
+    /// Only if requested.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<SearchDetailsReply>,
+}
+
+/// What a result takes, gives and needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SearchDetailsReply {
+    pub tags: Vec<String>,
+    pub inputs: Vec<JobPortReply>,
+    pub outputs: Vec<JobPortReply>,
+    pub resources: Vec<ResourceReply>,
+    /// When the image's tag appeared or last moved.
+    pub changed_at: DateTime<Utc>,
+    /// Number of versions of the job.
+    pub versions: u64,
+    /// Number of images of the job, in all registries.
+    pub images: u64,
+}
+
+/// An input or an output of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobPortReply {
+    pub name: String,
+    /// `file` or `json`.
+    pub kind: WireWord,
+    /// Of a file; empty if the manifest names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_types: Option<Vec<String>>,
+    /// Of a JSON value: its type, such as `number`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub json_type: Option<String>,
+    /// Whether a run needs the input, or always has the output.
+    pub required: bool,
+    /// Whether it may be several files.
+    pub multiple: bool,
+}
+
+/// A resource that a job asks for: `value` + `inputMultiplier` × the size of its input files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceReply {
+    pub name: String,
+    /// Cores for `cpus`; MiB for `mem`, `disk` and `sharedMem`.
+    pub value: f64,
+    pub input_multiplier: f64,
 }
 
 /// The image by which a job was found.

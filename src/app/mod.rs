@@ -56,7 +56,7 @@ pub use runs::{
     RunFolder, RunForm, RunInputs, RunOptions, RunOutputFile, SettingValue, SubmitOutcome,
 };
 pub use scans::{RegistryScan, ScanOutcome};
-pub use search::{SearchMatch, SearchOptions, SearchPage, SearchSuggestions};
+pub use search::{MatchDetails, SearchMatch, SearchOptions, SearchPage, SearchSuggestions};
 pub use start::FirstAdmin;
 pub use validate::ManifestSource;
 

@@ -124,7 +124,8 @@ impl BuildOptions {
         docker: &DockerClient,
         directory: &Path,
         source: &BuildSource,
-        (account, registry): (&RegistryAccount, Option<&RegistryAddress>),
+        account: &RegistryAccount,
+        registry: Option<&RegistryAddress>,
         stop: &CancellationToken,
     ) -> anyhow::Result<Option<EngineImage>> {
         let dockerfile =

@@ -266,6 +266,38 @@ async fn other_scripts_are_marked_and_completed_by_whole_letters() {
 }
 
 #[tokio::test]
+async fn without_a_query_everything_is_listed_newest_first() {
+    let silo = filled().await;
+    let newest = found(&silo, "sort=newest&facet.valid=true").await;
+    for query in ["", "q=", "q=%20"] {
+        let all = found(&silo, query).await;
+        assert_eq!((&all["total"], &all["items"]), (&json!(3), &newest["items"]), "{query}");
+    }
+    assert_eq!(found(&silo, "kind=image").await["total"], 4);
+    assert_eq!(found(&silo, "q=%2B").await["total"], 0, "a query without words finds nothing");
+    let first = found(&silo, "limit=2").await;
+    let rest = found(&silo, &format!("limit=2&cursor={}", text(&first["next"]))).await;
+    assert_eq!(rest["items"].as_array().map(Vec::len), Some(1), "the cursor is one of the order that was meant");
+}
+
+#[tokio::test]
+async fn details_say_what_a_result_takes_gives_and_needs() {
+    let silo = filled().await;
+    assert_eq!(found(&silo, "q=ice").await["items"][0].get("details"), None, "only if requested");
+    let ice = &found(&silo, "q=ice-edge&details=true").await["items"][0]["details"];
+    assert_eq!((&ice["versions"], &ice["images"]), (&json!(2), &json!(2)));
+    assert_eq!(ice["tags"], json!(["ice", "radar"]));
+    let scene =
+        json!({ "name": "SCENE", "kind": "file", "mediaTypes": ["image/tiff"], "required": true, "multiple": false });
+    assert_eq!(ice["inputs"], json!([scene]));
+    let river = &found(&silo, "q=river&details=true").await["items"][0]["details"];
+    assert_eq!(river["resources"], json!([{ "name": "gpus", "value": 1.0, "inputMultiplier": 0.0 }]));
+    let images = found(&silo, "q=version:1.0.0%20ice&kind=image&details=true").await;
+    let tags: Vec<&Value> = images["items"].as_array().unwrap().iter().map(|item| &item["details"]["tags"]).collect();
+    assert_eq!(tags, [&json!(["ice", "radar"]), &json!(["ice"])], "each image has its own");
+}
+
+#[tokio::test]
 async fn what_cannot_be_asked_is_named() {
     let silo = TestApp::start().await;
     let many = "&facet.tag=x".repeat(33);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use silo::catalog::{
     CatalogueImage, CatalogueJob, ContentOutcome, ContentProblem, ContentTrust, DigestContent, ImageFilter, ImageId,
-    ImageOrder, JobFilter, JobId, JobSummary, JobVersionId, ListPage, ListPosition, NameOrder, RegistryId,
+    ImageOrder, JobFilter, JobId, JobSize, JobSummary, JobVersionId, ListPage, ListPosition, NameOrder, RegistryId,
     RevalidatedContent, ScanState, SortKey, StoredTag, TagChanges, TagOutcome,
 };
 use silo::seed::{ManifestProblem, ProblemSeverity};
@@ -460,6 +460,10 @@ both!(lists_come_page_by_page_sorted_and_filtered, |store| {
     let versions = store.job_version_summaries(job(&store, "sea").await.id).await.unwrap();
     let counts: Vec<_> = versions.iter().map(|it| (it.version.job_version.as_str(), it.images)).collect();
     assert_eq!(counts, [("2.0.0", 2)]);
+    let sea = job(&store, "sea").await.id;
+    let sizes = store.job_sizes(&[sea, JobId(9_999)]).await.unwrap();
+    assert_eq!(sizes, [JobSize { job_id: sea, versions: 1, images: 2 }]);
+    assert_eq!(store.job_sizes(&[]).await.unwrap(), []);
 });
 
 both!(ids_of_what_went_are_kept_for_a_month, |store| {

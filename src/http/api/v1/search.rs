@@ -8,14 +8,17 @@ use super::limit;
 use crate::api::WireWord;
 use crate::api::jobs::JobGroupReply;
 use crate::api::search::{
-    FacetCountReply, HighlightReply, MatchedImageReply, SearchItemReply, SearchReply, SuggestReply, SuggestedJobReply,
+    FacetCountReply, HighlightReply, JobPortReply, MatchedImageReply, ResourceReply, SearchDetailsReply,
+    SearchItemReply, SearchReply, SuggestReply, SuggestedJobReply,
 };
 use crate::app::{
-    App, Error, FacetCount, SearchFacet, SearchMatch, SearchOptions, SearchOrder, SearchPage, TextHighlight,
+    App, Error, FacetCount, MatchDetails, SearchFacet, SearchMatch, SearchOptions, SearchOrder, SearchPage,
+    TextHighlight,
 };
 use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::{MOST_WORDS, QueryParameters};
+use crate::seed::outline::{JobOutline, JobPort, JobPortKind, ResourceOutline};
 
 struct SearchQuery {
     text: Option<String>,
@@ -36,7 +39,7 @@ impl SearchQuery {
         let mut asked =
             Self { text: None, kind: KindWord::default(), page: SearchOptions { limit: 0, ..SearchOptions::ALL } };
         let mut seen: Vec<&str> = Vec::new();
-        let mut limit_asked = None;
+        let (mut limit_asked, mut order_asked) = (None, None);
         for (name, value) in &pairs {
             if let Some((word, value)) = asked_facet(name, value)? {
                 asked.page.filters.push((facet(word)?, value.trim().to_owned()));
@@ -49,9 +52,10 @@ impl SearchQuery {
             match name.as_str() {
                 "q" => asked.text = Some(value.clone()),
                 "kind" => asked.kind = one_of(name, value, &[("job", KindWord::Job), ("image", KindWord::Image)])?,
-                "sort" => asked.page.order = one_of(name, value, &ORDERS)?,
+                "sort" => order_asked = Some(one_of(name, value, &ORDERS)?),
                 "facets" => asked.page.count = one_of(name, value, &FLAG)?,
                 "highlight" => asked.page.highlight = one_of(name, value, &FLAG)?,
+                "details" => asked.page.details = one_of(name, value, &FLAG)?,
                 "limit" => {
                     let number = value.parse().map_err(|_| invalid("limit must be between 1 and 100".to_owned()))?;
                     limit_asked = Some(number);
@@ -63,15 +67,18 @@ impl SearchQuery {
         if asked.page.filters.len() > MOST_WORDS {
             return Err(invalid(format!("at most {MOST_WORDS} values of facets can be asked for")));
         }
-        if asked.text.is_none() && asked.page.filters.is_empty() {
-            return Err(invalid("missing parameter `q`: give a query (or a facet)".to_owned()));
-        }
+        asked.text = asked.text.filter(|text| !text.trim().is_empty());
+        asked.page.order = order_asked.unwrap_or(match asked.text {
+            Some(_) => SearchOrder::Relevance,
+            // Everything matches equally well.
+            None => SearchOrder::Newest,
+        });
         asked.page.limit = limit(limit_asked)? as usize;
         Ok(asked)
     }
 }
 
-const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight and facet";
+const KNOWN: &str = "there are q, kind, sort, limit, cursor, facets, highlight, details and facet";
 
 const FLAG: [(&str, bool); 2] = [("true", true), ("false", false)];
 
@@ -128,6 +135,33 @@ impl From<TextHighlight> for HighlightReply {
     }
 }
 
+impl From<MatchDetails> for SearchDetailsReply {
+    fn from(MatchDetails { outline, changed_at, size }: MatchDetails) -> Self {
+        let JobOutline { tags, inputs, outputs, resources } = outline;
+        let resource =
+            |ResourceOutline { name, value, input_multiplier }| ResourceReply { name, value, input_multiplier };
+        Self {
+            tags,
+            inputs: inputs.into_iter().map(JobPortReply::from).collect(),
+            outputs: outputs.into_iter().map(JobPortReply::from).collect(),
+            resources: resources.into_iter().map(resource).collect(),
+            changed_at,
+            versions: size.versions,
+            images: size.images,
+        }
+    }
+}
+
+impl From<JobPort> for JobPortReply {
+    fn from(JobPort { name, kind, is_required, is_multiple }: JobPort) -> Self {
+        let (kind, media_types, json_type) = match kind {
+            JobPortKind::File(media_types) => ("file", Some(media_types), None),
+            JobPortKind::Json(json_type) => ("json", None, Some(json_type)),
+        };
+        Self { name, kind: kind.into(), media_types, json_type, required: is_required, multiple: is_multiple }
+    }
+}
+
 pub(super) async fn search(
     State(app): State<App>,
     QueryParameters(pairs): QueryParameters<Vec<(String, String)>>,
@@ -141,9 +175,10 @@ pub(super) async fn search(
 }
 
 fn view<T>(ranked: SearchPage<T>, page: &SearchOptions, one: impl Fn(T) -> SearchItemReply) -> SearchReply {
-    let items = ranked.items.into_iter().map(|SearchMatch { item, score, highlights, matched, .. }| {
+    let items = ranked.items.into_iter().map(|SearchMatch { item, score, highlights, details, matched }| {
         let highlights = page.highlight.then(|| highlights.into_iter().map(HighlightReply::from).collect());
-        SearchItemReply { score, highlights, matched: matched.map(MatchedImageReply::from), ..one(item) }
+        let (matched, details) = (matched.map(MatchedImageReply::from), details.map(SearchDetailsReply::from));
+        SearchItemReply { score, highlights, matched, details, ..one(item) }
     });
     let counts = |counts: Vec<FacetCount>| {
         counts.into_iter().map(|FacetCount { value, count }| FacetCountReply { value, count })
@@ -194,6 +229,7 @@ fn job_view(summary: JobSummary) -> SearchItemReply {
         id: job.id.0,
         score: 0.0,
         highlights: None,
+        details: None,
         image: reference,
         image_id: image_id.0,
         valid,
@@ -217,6 +253,7 @@ fn image_view(image: CatalogueImage) -> SearchItemReply {
         id: image.id.0,
         score: 0.0,
         highlights: None,
+        details: None,
         image: image.pull_reference(),
         image_id: image.id.0,
         valid: image.facts.valid,
