@@ -16,7 +16,7 @@ from pathlib import Path
 from token_server import ISSUER, SERVICE, TokenServer
 
 ROOT = Path(__file__).resolve().parents[2]
-SILO = str(ROOT / "target/debug/silo")
+SILO = os.environ.get("SILO", str(ROOT / "target/debug/silo"))
 AWS_KEY, AWS_SECRET = "AKIAIOSFODNN7EXAMPLE", "only for tests"
 # What moto gives whoever asks it for a token.
 AWS_LOGIN = ("AWS", "123456789012-auth-token")
