@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::program::silo;
 use crate::support::docker_engine::{DockerEngine, engine};
+use crate::support::manifest::{few_resources, of_job};
 use crate::support::output;
 use crate::support::process::Exit;
 
@@ -27,30 +28,22 @@ cp "$INPUT_FILE" $OUTPUT_DIR/result.txt
 "#;
 
 fn manifest(name: &str) -> Value {
-    json!({
-        "seedVersion": "1.0.0",
-        "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0",
-            "title": "Test", "description": "A job of the tests",
-            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
-            "timeout": 60,
-            "interface": {
-                "command": "",
-                "inputs": {
-                    "files": [{"name": "INPUT_FILE"}, {"name": "OTHERS", "multiple": true, "required": false}],
-                    "json": [{"name": "NOTE", "type": "string", "required": false},
-                             {"name": "NUMBER", "type": "integer", "required": false}]
-                },
-                "outputs": {"files": [{"name": "RESULT", "pattern": "result.txt", "required": false}]},
-                "settings": [{"name": "API_KEY", "secret": true}],
-                "mounts": [{"name": "SHARED", "path": "/shared", "mode": "rw"}]
+    let job = json!({
+        "interface": {
+            "command": "",
+            "inputs": {
+                "files": [{"name": "INPUT_FILE"}, {"name": "OTHERS", "multiple": true, "required": false}],
+                "json": [{"name": "NOTE", "type": "string", "required": false},
+                         {"name": "NUMBER", "type": "integer", "required": false}]
             },
-            "resources": {"scalar": [
-                {"name": "cpus", "value": 0.5}, {"name": "mem", "value": 64}, {"name": "disk", "value": 1}
-            ]},
-            "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
-        }
-    })
+            "outputs": {"files": [{"name": "RESULT", "pattern": "result.txt", "required": false}]},
+            "settings": [{"name": "API_KEY", "secret": true}],
+            "mounts": [{"name": "SHARED", "path": "/shared", "mode": "rw"}]
+        },
+        "resources": few_resources(),
+        "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
+    });
+    of_job(name, job)
 }
 
 /// A folder with files that contain the script of each row.

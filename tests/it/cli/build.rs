@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::program::silo_in;
 use crate::support::docker_engine::{BASE, DockerEngine, engine};
+use crate::support::manifest::{few_resources, of_job};
 use crate::support::process::Exit;
 
 /// A folder with a shell script as a job, an engine to build it, and no accounts.
@@ -21,24 +22,17 @@ pub struct Project {
 
 /// A manifest whose texts contain everything that quoting has ever broken.
 pub fn manifest(name: &str) -> Value {
-    json!({
-        "seedVersion": "1.0.0",
-        "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0",
-            "title": "It's a \"test\" & <more>",
-            "description": "tab\there, line\nfeed, back\\slash, C:\\new, $HOME \\$HOME ${x} a/b ä\u{2028} \u{1F600}",
-            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
-            "timeout": 60,
-            "interface": {
-                "command": "sh /job.sh ${INPUT_FILE/#/-d } ${OUTPUT_DIR}",
-                "inputs": {"files": [{"name": "INPUT_FILE", "required": false}]},
-                "outputs": {"files": [{"name": "RESULT", "pattern": "*.txt"}]}
-            },
-            "resources": {"scalar": [
-                {"name": "cpus", "value": 0.5}, {"name": "mem", "value": 64}, {"name": "disk", "value": 1}
-            ]}
-        }
-    })
+    let job = json!({
+        "title": "It's a \"test\" & <more>",
+        "description": "tab\there, line\nfeed, back\\slash, C:\\new, $HOME \\$HOME ${x} a/b ä\u{2028} \u{1F600}",
+        "interface": {
+            "command": "sh /job.sh ${INPUT_FILE/#/-d } ${OUTPUT_DIR}",
+            "inputs": {"files": [{"name": "INPUT_FILE", "required": false}]},
+            "outputs": {"files": [{"name": "RESULT", "pattern": "*.txt"}]}
+        },
+        "resources": few_resources()
+    });
+    of_job(name, job)
 }
 
 impl Project {

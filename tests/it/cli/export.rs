@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::program::silo;
+use crate::support::manifest::of_job;
 
 fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
@@ -17,53 +18,49 @@ fn example(name: &str) -> PathBuf {
 /// A folder with a manifest that uses every feature.
 fn everything() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let manifest = json!({
-        "seedVersion": "1.0.0",
-        "job": {
-            "name": "everything", "jobVersion": "1.2.0", "packageVersion": "0.1.0",
-            "title": "All of it\n; rm -rf /", "description": "Says $(touch x) and `y` and \"z\"",
-            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
-            "timeout": 3600,
-            "interface": {
-                "command": "'it''s' \"$(scene)\" ${scene_set:+--set} ${NOTE/#/--note } --in=\"$SCENE\" $ALL ${WHERE:-nowhere} $TEXT\"$KEY\" > 'a b' $OUTPUT_DIR",
-                "inputs": {
-                    "files": [
-                        {"name": "SCENE", "mediaTypes": ["image/tiff"]},
-                        {"name": "MASK", "required": false},
-                        {"name": "all", "multiple": true},
-                        {"name": "MORE", "multiple": true, "required": false}
-                    ],
-                    "json": [
-                        {"name": "NOTE", "type": "string", "required": false},
-                        {"name": "where-it-is", "type": "object", "required": false},
-                        {"name": "TEXT", "type": "string"},
-                        {"name": "COUNT", "type": "integer", "required": false},
-                        {"name": "SHARE", "type": "number"},
-                        {"name": "YES", "type": "boolean"}
-                    ]
-                },
-                "outputs": {
-                    "files": [
-                        {"name": "one", "pattern": "*.tif", "mediaType": "image/tiff"},
-                        {"name": "many", "pattern": "many/$(x)*", "multiple": true, "required": false}
-                    ],
-                    "json": [
-                        {"name": "n", "key": "a\"b", "type": "integer"},
-                        {"name": "list", "type": "array", "required": false}
-                    ]
-                },
-                "mounts": [{"name": "data", "path": "/data", "mode": "rw"}, {"name": "reference", "path": "/ref"}],
-                "settings": [{"name": "HOST"}, {"name": "KEY", "secret": true}]
+    let job = json!({
+        "jobVersion": "1.2.0", "packageVersion": "0.1.0",
+        "title": "All of it\n; rm -rf /", "description": "Says $(touch x) and `y` and \"z\"",
+        "timeout": 3600,
+        "interface": {
+            "command": "'it''s' \"$(scene)\" ${scene_set:+--set} ${NOTE/#/--note } --in=\"$SCENE\" $ALL ${WHERE:-nowhere} $TEXT\"$KEY\" > 'a b' $OUTPUT_DIR",
+            "inputs": {
+                "files": [
+                    {"name": "SCENE", "mediaTypes": ["image/tiff"]},
+                    {"name": "MASK", "required": false},
+                    {"name": "all", "multiple": true},
+                    {"name": "MORE", "multiple": true, "required": false}
+                ],
+                "json": [
+                    {"name": "NOTE", "type": "string", "required": false},
+                    {"name": "where-it-is", "type": "object", "required": false},
+                    {"name": "TEXT", "type": "string"},
+                    {"name": "COUNT", "type": "integer", "required": false},
+                    {"name": "SHARE", "type": "number"},
+                    {"name": "YES", "type": "boolean"}
+                ]
             },
-            "resources": {"scalar": [
-                {"name": "cpus", "value": 1.5}, {"name": "mem", "value": 10, "inputMultiplier": 2.5},
-                {"name": "disk", "value": 5, "inputMultiplier": 1}, {"name": "sharedMem", "value": 64},
-                {"name": "gpus", "value": 1}, {"name": "licence", "value": 2}
-            ]},
-            "errors": [{"code": 3, "name": "bad-scene", "title": "It's bad"}, {"code": 4, "name": "other"}]
-        }
+            "outputs": {
+                "files": [
+                    {"name": "one", "pattern": "*.tif", "mediaType": "image/tiff"},
+                    {"name": "many", "pattern": "many/$(x)*", "multiple": true, "required": false}
+                ],
+                "json": [
+                    {"name": "n", "key": "a\"b", "type": "integer"},
+                    {"name": "list", "type": "array", "required": false}
+                ]
+            },
+            "mounts": [{"name": "data", "path": "/data", "mode": "rw"}, {"name": "reference", "path": "/ref"}],
+            "settings": [{"name": "HOST"}, {"name": "KEY", "secret": true}]
+        },
+        "resources": {"scalar": [
+            {"name": "cpus", "value": 1.5}, {"name": "mem", "value": 10, "inputMultiplier": 2.5},
+            {"name": "disk", "value": 5, "inputMultiplier": 1}, {"name": "sharedMem", "value": 64},
+            {"name": "gpus", "value": 1}, {"name": "licence", "value": 2}
+        ]},
+        "errors": [{"code": 3, "name": "bad-scene", "title": "It's bad"}, {"code": 4, "name": "other"}]
     });
-    let text = manifest
+    let text = of_job("everything", job)
         .to_string()
         .replace("\\\"$(scene)\\\" ${scene_set:+--set}", "'$(scene)' ${MASK:+--mask \\\"$MASK\\\"}");
     fs::write(folder.path().join("seed.manifest.json"), text.replace("${WHERE:-", "${WHERE_IT_IS:-")).unwrap();

@@ -8,33 +8,28 @@ use tempfile::TempDir;
 
 use super::plain;
 use super::program::{silo, silo_in};
+use crate::support::manifest::of_job;
 use crate::support::process::Exit;
 
 /// The guide's job, with one input of every kind in addition.
 fn manifest() -> Value {
-    json!({
-        "seedVersion": "1.0.0",
-        "job": {
-            "name": "image-rotate", "jobVersion": "1.0.0", "packageVersion": "1.0.0",
-            "title": "Rotate", "description": "Rotates a picture",
-            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
-            "timeout": 60,
-            "interface": {
-                "command": "sh image_rotate.sh \"${INPUT_FILE}\" ${DEGREES} ${EXTRA/#/-x } ${OUTPUT_DIR}",
-                "inputs": {
-                    "files": [{"name": "INPUT_FILE", "mediaTypes": ["image/png"]}, {"name": "EXTRA", "multiple": true, "required": false}],
-                    "json": [{"name": "DEGREES", "type": "integer"}, {"name": "NOTE", "type": "string", "required": false}]
-                },
-                "outputs": {"files": [{"name": "ROTATED", "pattern": "*.png"}]},
-                "mounts": [{"name": "FONTS", "path": "/usr/share/fonts"}],
-                "settings": [{"name": "API_KEY", "secret": true}]
+    let job = json!({
+        "interface": {
+            "command": "sh image_rotate.sh \"${INPUT_FILE}\" ${DEGREES} ${EXTRA/#/-x } ${OUTPUT_DIR}",
+            "inputs": {
+                "files": [{"name": "INPUT_FILE", "mediaTypes": ["image/png"]}, {"name": "EXTRA", "multiple": true, "required": false}],
+                "json": [{"name": "DEGREES", "type": "integer"}, {"name": "NOTE", "type": "string", "required": false}]
             },
-            "resources": {"scalar": [
-                {"name": "cpus", "value": 0.1}, {"name": "mem", "value": 256, "inputMultiplier": 4.0}, {"name": "disk", "value": 128}
-            ]},
-            "errors": [{"code": 1, "name": "bad-picture", "category": "data"}]
-        }
-    })
+            "outputs": {"files": [{"name": "ROTATED", "pattern": "*.png"}]},
+            "mounts": [{"name": "FONTS", "path": "/usr/share/fonts"}],
+            "settings": [{"name": "API_KEY", "secret": true}]
+        },
+        "resources": {"scalar": [
+            {"name": "cpus", "value": 0.1}, {"name": "mem", "value": 256, "inputMultiplier": 4.0}, {"name": "disk", "value": 128}
+        ]},
+        "errors": [{"code": 1, "name": "bad-picture", "category": "data"}]
+    });
+    of_job("image-rotate", job)
 }
 
 fn folder() -> TempDir {

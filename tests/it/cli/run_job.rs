@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::program::silo;
 use crate::support::docker_engine::{CutSocket, DockerEngine, WAITS, engine};
+use crate::support::manifest::{few_resources, of_job};
 use crate::support::output;
 use crate::support::process::Exit;
 
@@ -22,25 +23,17 @@ struct Job {
 }
 
 fn manifest(name: &str) -> Value {
-    json!({
-        "seedVersion": "1.0.0",
-        "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0",
-            "title": "Test", "description": "A job of the tests",
-            "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
-            "timeout": 60,
-            "interface": {
-                "command": "${INPUT_FILE}",
-                "inputs": {"files": [{"name": "INPUT_FILE", "required": false}]},
-                "outputs": {"files": [{"name": "RESULT", "pattern": "*.txt", "required": false}]},
-                "settings": [{"name": "API_KEY", "secret": true}]
-            },
-            "resources": {"scalar": [
-                {"name": "cpus", "value": 0.5}, {"name": "mem", "value": 64}, {"name": "disk", "value": 1}
-            ]},
-            "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
-        }
-    })
+    let job = json!({
+        "interface": {
+            "command": "${INPUT_FILE}",
+            "inputs": {"files": [{"name": "INPUT_FILE", "required": false}]},
+            "outputs": {"files": [{"name": "RESULT", "pattern": "*.txt", "required": false}]},
+            "settings": [{"name": "API_KEY", "secret": true}]
+        },
+        "resources": few_resources(),
+        "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
+    });
+    of_job(name, job)
 }
 
 impl Job {

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::examples::{build, example, files};
 use crate::cli::program::silo;
 use crate::support::docker_engine::{DockerEngine, engine};
+use crate::support::manifest::{few_resources, of_job};
 use crate::support::process::Exit;
 
 /// Sources its input file in the output folder.
@@ -27,25 +28,16 @@ struct Tested {
 impl Tested {
     async fn new(name: &str) -> Self {
         let engine = engine().await;
-        let manifest = json!({
-            "seedVersion": "1.0.0",
-            "job": {
-                "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0",
-                "title": "Test", "description": "A job of the tests",
-                "maintainer": {"name": "Ada Frost", "email": "ada@example.org"},
-                "timeout": 60,
-                "interface": {
-                    "command": "${SCRIPT}",
-                    "inputs": {"files": [{"name": "SCRIPT"}], "json": [{"name": "LEVEL", "type": "integer", "required": false}]},
-                    "outputs": {"files": [{"name": "ALL", "pattern": "*", "multiple": true, "required": false}]}
-                },
-                "resources": {"scalar": [
-                    {"name": "cpus", "value": 0.5}, {"name": "mem", "value": 64}, {"name": "disk", "value": 1}
-                ]},
-                "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
-            }
+        let job = json!({
+            "interface": {
+                "command": "${SCRIPT}",
+                "inputs": {"files": [{"name": "SCRIPT"}], "json": [{"name": "LEVEL", "type": "integer", "required": false}]},
+                "outputs": {"files": [{"name": "ALL", "pattern": "*", "multiple": true, "required": false}]}
+            },
+            "resources": few_resources(),
+            "errors": [{"code": 9, "name": "bad-picture", "title": "Bad picture", "category": "data"}]
         });
-        let image = engine.script(name, SCRIPT, &[(LABEL, &manifest.to_string())]).await;
+        let image = engine.script(name, SCRIPT, &[(LABEL, &of_job(name, job).to_string())]).await;
         Self { engine, image, folder: tempfile::tempdir().unwrap() }
     }
 

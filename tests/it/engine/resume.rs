@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
+use crate::support::manifest::of_job;
 
 /// A run whose folder is kept.
 struct Kept {
@@ -41,11 +42,8 @@ impl Kept {
         let engine = docker_engine::engine().await;
         let run = format!("{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let image = engine.script(&format!("resume-{run}"), script, &[]).await;
-        let manifest = json!({"seedVersion": "1.0.0", "job": {
-            "name": "waits", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "", "description": "",
-            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 60,
-            "interface": {"outputs": {"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]}}
-        }});
+        let outputs = json!({"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]});
+        let manifest = of_job("waits", json!({"interface": {"outputs": outputs}}));
         let manifest = SeedManifest::parse(&manifest.to_string()).unwrap();
         let root = tempfile::tempdir().unwrap();
         let folder = RunPaths::new(root.path().join("run"));

@@ -10,6 +10,7 @@ use silo::seed::LABEL;
 
 use super::{NOOP, Runs, WAITS, go, told};
 use crate::support::docker_engine::there;
+use crate::support::manifest::of_job;
 use crate::support::process::{Engine, PASSWORD, PATIENCE};
 
 /// Copies its input, if it has one, and writes other outputs.
@@ -375,11 +376,13 @@ async fn what_a_deleted_user_has_running_and_follows_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_batch_takes_is_bounded_and_told() {
     let runs = Runs::on(Engine::Sqlite).await;
-    let manifest = json!({"seedVersion": "1.0.0", "job": {
-        "name": "large", "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
-        "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
-        "interface": {"settings": [{"name": "TEXT"}]}
-    }});
+    let manifest = of_job(
+        "large",
+        json!({
+            "timeout": 600,
+            "interface": {"settings": [{"name": "TEXT"}]}
+        }),
+    );
     let image = format!("large-{}-1.0.0-seed:1.0.0", std::process::id());
     let image = runs.engine.script(&image, NOOP, &[(LABEL, &manifest.to_string())]).await;
     let before = runs.silo.peak_memory();

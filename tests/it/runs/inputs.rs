@@ -23,6 +23,7 @@ use crate::support::app::TestApp;
 use crate::support::docker_engine::{self, DockerEngine};
 use crate::support::docker_registry::DockerRegistry;
 use crate::support::file_server::{Answer, FileServer};
+use crate::support::manifest::of_job;
 use crate::support::process::PATIENCE;
 
 /// A secret that must not appear in any file.
@@ -64,15 +65,17 @@ impl Service {
     async fn image_of(&self, script: &str) -> (String, String) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("copies-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let manifest = json!({"seedVersion": "1.0.0", "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
-            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
-            "interface": {
-                "inputs": {"files": [{"name": "FILE"}]},
-                "settings": [{"name": "PASSWORD", "secret": true}],
-                "outputs": {"files": [{"name": "COPY", "mediaType": "image/tiff", "pattern": "copy"}]},
-            },
-        }});
+        let manifest = of_job(
+            &name,
+            json!({
+                "timeout": 600,
+                "interface": {
+                    "inputs": {"files": [{"name": "FILE"}]},
+                    "settings": [{"name": "PASSWORD", "secret": true}],
+                    "outputs": {"files": [{"name": "COPY", "mediaType": "image/tiff", "pattern": "copy"}]},
+                },
+            }),
+        );
         let repository = format!("{name}-1.0.0-seed");
         let label = manifest.to_string();
         let image = self.engine.script(&format!("{repository}:1.0.0"), script, &[(LABEL, &label)]).await;

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use silo::seed::LABEL;
 
 use crate::support::docker_engine::{self, DockerEngine, WAITS, there};
+use crate::support::manifest::of_job;
 use crate::support::process::{Engine, PATIENCE, Setup, Silo};
 
 const NOOP: &str = "echo once >>$OUTPUT_DIR/begun";
@@ -62,15 +63,17 @@ impl Runs {
     pub async fn image_of(&self, user: &str, script: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("job-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let manifest = json!({"seedVersion": "1.0.0", "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
-            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
-            "interface": {
-                "inputs": {"files": [{"name": "FILE", "required": false}]},
-                "outputs": {"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]}
-            },
-            "errors": [{"code": 3, "name": "bad-input", "title": "Bad input", "description": "Of no use", "category": "data"}]
-        }});
+        let manifest = of_job(
+            &name,
+            json!({
+                "timeout": 600,
+                "interface": {
+                    "inputs": {"files": [{"name": "FILE", "required": false}]},
+                    "outputs": {"files": [{"name": "BEGUN", "mediaType": "text/plain", "pattern": "begun"}]}
+                },
+                "errors": [{"code": 3, "name": "bad-input", "title": "Bad input", "description": "Of no use", "category": "data"}]
+            }),
+        );
         let label = manifest.to_string();
         self.engine.script_of(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)], user).await
     }

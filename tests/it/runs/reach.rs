@@ -19,6 +19,7 @@ use super::{Runs, WAITS, go, told};
 use crate::support::app::TestApp;
 use crate::support::docker_engine;
 use crate::support::fake_registry::{FakeRegistry, Image};
+use crate::support::manifest::of_job;
 use crate::support::process::Engine;
 
 /// A change of the host's files at the worst moment.
@@ -121,14 +122,16 @@ impl Shared {
     async fn image(&self, script: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("reach-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let manifest = json!({"seedVersion": "1.0.0", "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
-            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
-            "interface": {
-                "inputs": {"files": [{"name": "FILE", "required": false}, {"name": "ALL", "required": false, "multiple": true}]},
-                "mounts": [{"name": "WORK", "path": "/work", "mode": "rw"}]
-            }
-        }});
+        let manifest = of_job(
+            &name,
+            json!({
+                "timeout": 600,
+                "interface": {
+                    "inputs": {"files": [{"name": "FILE", "required": false}, {"name": "ALL", "required": false, "multiple": true}]},
+                    "mounts": [{"name": "WORK", "path": "/work", "mode": "rw"}]
+                }
+            }),
+        );
         let label = manifest.to_string();
         self.runs.engine.script(&format!("{name}-1.0.0-seed:1.0.0"), script, &[(LABEL, &label)]).await
     }
@@ -288,10 +291,7 @@ async fn jobs_of_registries_that_the_operator_names_have_a_network() {
     let session = silo.app.authenticate(Some(&token)).await.expect("the admin");
     for (name, expected) in [("trusted", NetworkMode::Bridge), ("other", NetworkMode::None)] {
         let registry = FakeRegistry::start().await;
-        let manifest = json!({"seedVersion": "1.0.0", "job": {
-            "name": name, "jobVersion": "1.0.0", "packageVersion": "1.0.0", "title": "A job", "description": "Of a test",
-            "maintainer": {"name": "Ada", "email": "ada@example.org"}, "timeout": 600,
-        }});
+        let manifest = of_job(name, json!({}));
         let image = Image::new().label(LABEL, manifest.to_string());
         registry.push(&format!("geo/{name}-1.0.0-seed"), "1.0.0", &image);
         let form = json!({"name": name, "url": registry.url(), "org": "geo"});

@@ -17,19 +17,17 @@ mod storage;
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Image, Seen};
+use crate::support::manifest::of_job;
 use crate::support::process::PATIENCE;
 
 /// A valid manifest.
 pub(crate) fn manifest(name: &str, job_version: &str, title: &str) -> Value {
-    json!({
-        "seedVersion": "1.0.0",
-        "job": {
-            "name": name, "jobVersion": job_version, "packageVersion": "1.0.0", "title": title,
-            "description": "For tests.", "timeout": 60,
-            "maintainer": {"name": "Ada Frost", "email": "ada@example.org", "organization": "Polar Works"},
-            "interface": {"command": "run ${OUTPUT_DIR}"}
-        }
-    })
+    let job = json!({
+        "jobVersion": job_version, "title": title, "description": "For tests.",
+        "maintainer": {"name": "Ada Frost", "email": "ada@example.org", "organization": "Polar Works"},
+        "interface": {"command": "run ${OUTPUT_DIR}"}
+    });
+    of_job(name, job)
 }
 
 /// An image of a job.

@@ -8,6 +8,7 @@ pub mod fake_registry;
 pub mod file_server;
 pub mod kinds;
 pub mod layout;
+pub mod manifest;
 pub mod postgres;
 pub mod postgres_gate;
 pub mod process;
