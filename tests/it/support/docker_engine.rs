@@ -27,6 +27,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, watch};
 
+use super::needs;
 use super::process::PATIENCE;
 
 /// Prints `begun`, and waits for the file `go` in its output directory.
@@ -184,6 +185,7 @@ impl Program {
 #[expect(clippy::disallowed_methods, reason = "how tests/run tells where its engine is")]
 pub async fn engine() -> DockerEngine {
     static BASE_BUILT: Mutex<bool> = Mutex::const_new(false);
+    needs::check("docker");
     let host = std::env::var("SILO_TEST_DOCKER_HOST")
         .expect("SILO_TEST_DOCKER_HOST is not set: run tests/run, which starts a Docker Engine");
     let engine = DockerEngine { client: connect(&host), host, own: None };
@@ -218,6 +220,8 @@ impl DockerEngine {
     }
 
     async fn launched(program: Program) -> Self {
+        needs::check(if let Program::Dockerd(_) = program { "docker" } else { "podman" });
+        needs::check("root");
         let folder = tempfile::tempdir().expect("a folder for the engine");
         if let Program::RootlessPodman(user) = program {
             prepare_rootless(folder.path(), user);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
-use super::{layout::LayoutBuilder, output, token_server::TokenServer};
+use super::{layout::LayoutBuilder, needs, output, token_server::TokenServer};
 
 /// Timeout for the start, which usually takes a tenth of a second.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -84,6 +84,7 @@ impl DockerRegistry {
 
     /// Starts it again after [`stop`](Self::stop), on the same port and with the same content. Returns when it replies.
     pub async fn start(&mut self) {
+        needs::check("registry");
         assert!(self.child.is_none(), "the registry at {} is running", self.host());
         fs::write(self.folder.path().join("config.yml"), self.config()).expect("write config.yml");
         let (child, port) = spawn(self.folder.path());

@@ -9,6 +9,7 @@ pub mod file_server;
 pub mod kinds;
 pub mod layout;
 pub mod manifest;
+pub mod needs;
 pub mod postgres;
 pub mod postgres_gate;
 pub mod process;

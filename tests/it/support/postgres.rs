@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 
+use super::needs;
+
 /// An empty database for one test.
 pub struct TestDatabase {
     admin: PgConnectOptions,
@@ -17,6 +19,7 @@ pub struct TestDatabase {
 /// If there is no server.
 pub async fn database() -> TestDatabase {
     static COUNT: AtomicU32 = AtomicU32::new(0);
+    needs::check("postgres");
     let admin: PgConnectOptions = admin_url().parse().expect("SILO_TEST_DATABASE_URL is an address of PostgreSQL");
     let name = format!("silo_test_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let mut connection = PgConnection::connect_with(&admin).await.unwrap_or_else(|why| {

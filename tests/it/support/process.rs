@@ -18,6 +18,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 
+use super::needs;
 use super::postgres::{self, TestDatabase};
 
 /// Timeout of waits in tests. Nothing takes a second on an idle machine.
@@ -144,6 +145,7 @@ impl Setup {
 
     /// Runs it as a user id without a name or groups. The folder's owner is changed to it.
     pub fn run_by(mut self, user: u32) -> Self {
+        needs::check("root");
         std::os::unix::fs::chown(self.folder.path(), Some(user), Some(user)).expect("the tests are run as root");
         // A link or copy in a folder that the user can access: the checkout may be private.
         let (built, own) = (env!("CARGO_BIN_EXE_silo"), self.program());

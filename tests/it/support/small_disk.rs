@@ -5,13 +5,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::output;
+use super::{needs, output};
 
 /// A tmpfs. The test fails on machines that do not allow mounting.
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     pub fn at(folder: &Path, mib: u32) -> Self {
+        needs::check("root");
         let size = format!("size={mib}m");
         output(Command::new("mount").args(["-t", "tmpfs", "-o", &size, "silo-test"]).arg(folder));
         Self(folder.to_owned())
