@@ -5,6 +5,7 @@
 
 // `println!` panics if nobody reads standard output any more; `cli` has a function of its own.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![deny(clippy::dbg_macro, clippy::todo, clippy::too_many_lines, clippy::unwrap_used)]
 
 pub mod api;
 pub mod app;

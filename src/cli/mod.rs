@@ -104,6 +104,7 @@ enum Command {
     /// Show the merged configuration, secrets masked
     Config(config::Options),
     /// Manage the users in this machine's database
+    ///
     /// Works while the service is running.
     #[command(subcommand)]
     User(account::Command),
@@ -124,6 +125,7 @@ enum Command {
     #[command(subcommand)]
     Registry(registry::Command),
     /// Check whether the service on this machine is running
+    ///
     /// For container health checks: the exit code is the result.
     Health(args::server_client::HealthOptions),
     /// Check that this machine has what the service needs

@@ -73,8 +73,9 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Third-party frameworks, and the modules that may use each.
-const FRAMEWORKS: [(&str, &[&str]); 35] = [
+const FRAMEWORKS: [(&str, &[&str]); 36] = [
     ("axum", &["http"]),
+    ("headers", &["http"]),
     ("tower", &["http"]),
     ("tower_http", &["http"]),
     ("hyper", &["http"]),

@@ -87,7 +87,10 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_leads_nowhere_is_told() {
         let silent = error(std::future::pending()).await;
-        assert!(silent.contains("no name server has resolved registry.example.org within 0.2 seconds"), "{silent}");
+        assert!(
+            silent.contains("no name server has resolved registry.example.org:5000 within 0.2 seconds"),
+            "{silent}"
+        );
         let unknown = error(async { Err(io::Error::other("no such name").into()) }).await;
         assert!(unknown.contains("cannot be reached: no such name; check the spelling"), "{unknown}");
         let empty = error(async { Ok(Vec::new()) }).await;

@@ -89,7 +89,7 @@ async fn nothing_changes_unless_the_registry_answers() {
         (json!({"url": "http://127.0.0.1:1", "password": "secret"}), 400, "cannot be reached"),
         (json!({"include": ["[a"]}), 400, "[a"),
         (json!({"schedule": "sometimes"}), 400, "sometimes"),
-        (json!({"ca": "hello"}), 400, "the CA is no certificate"),
+        (json!({"ca": "hello"}), 400, "the CA is not a certificate"),
         (json!({"clientKey": "hello"}), 400, "the client key needs its certificate"),
         (json!({"kind": "harbor"}), 422, "kind"),
         (json!({"name": "yours"}), 422, "name"),

@@ -269,12 +269,10 @@ async fn other_scripts_are_marked_and_completed_by_whole_letters() {
 async fn without_a_query_everything_is_listed_newest_first() {
     let silo = filled().await;
     let newest = found(&silo, "sort=newest&facet.valid=true").await;
-    for query in ["", "q=", "q=%20"] {
-        let all = found(&silo, query).await;
-        assert_eq!((&all["total"], &all["items"]), (&json!(3), &newest["items"]), "{query}");
-    }
+    let all = found(&silo, "").await;
+    assert_eq!((&all["total"], &all["items"]), (&json!(3), &newest["items"]));
     assert_eq!(found(&silo, "kind=image").await["total"], 4);
-    assert_eq!(found(&silo, "q=%2B").await["total"], 0, "a query without words finds nothing");
+    assert_eq!(found(&silo, "q=").await["total"], 0, "a query without words finds nothing");
     let first = found(&silo, "limit=2").await;
     let rest = found(&silo, &format!("limit=2&cursor={}", text(&first["next"]))).await;
     assert_eq!(rest["items"].as_array().map(Vec::len), Some(1), "the cursor is one of the order that was meant");
@@ -308,7 +306,7 @@ async fn what_cannot_be_asked_is_named() {
         ("q=a&facet.colour=red", "registry, org"),
         ("q=a&facet=colour:red", "registry, org"),
         ("q=a&facet=red", "a name and a value"),
-        ("kind=job", "q"),
+        ("q=a&details=1", "details"),
         (&format!("q=a{many}"), "at most 32"),
     ] {
         problem(&silo.anonymous().get(&format!("/api/v1/search?{query}")).await, 400, names);

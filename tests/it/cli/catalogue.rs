@@ -251,7 +251,7 @@ async fn certificates_come_from_files() {
     let error = silo.cli(&["registry", "set", "mine", "--ca", "nowhere.pem"]).await.expect_failure(1);
     assert!(error.contains("cannot read nowhere.pem"), "{error}");
     let error = silo.cli(&["registry", "set", "mine", "--ca", &key]).await.expect_failure(1);
-    assert!(error.contains("the CA is no certificate") && !error.contains(&renewed.key[40..80]), "{error}");
+    assert!(error.contains("the CA is not a certificate") && !error.contains(&renewed.key[40..80]), "{error}");
     // Settings that the registry does not need can be removed.
     let set = ["registry", "set", "mine", "--url", &registry.url(), "--ca", "", "--client-cert", "", "--json"];
     let reply: Value = serde_json::from_str(&silo.cli(&set).await.expect_success()).unwrap();

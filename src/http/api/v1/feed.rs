@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::catalog::CatalogueImage;
 use crate::http::error::Result;
 use crate::http::extract::QueryParameters;
+use crate::http::file::is_known;
 use crate::http::proxied::PublicPrefix;
 use crate::xml::escaped;
 
@@ -49,13 +50,6 @@ pub(super) async fn feed(
         (header::CACHE_CONTROL, "no-cache".to_owned()),
     ];
     Ok((headers, atom(&base, &q, updated, &images)).into_response())
-}
-
-/// RFC 9110, section 13.1.2: any ETag of the list, by weak comparison.
-fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let weak = |text: &str| text.trim().trim_start_matches("W/").to_owned();
-    let lists = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|known| known.trim() == "*" || weak(known) == weak(tag))
 }
 
 /// The Atom document. Links without a base are relative to the feed's own URL.

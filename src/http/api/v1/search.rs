@@ -67,7 +67,6 @@ impl SearchQuery {
         if asked.page.filters.len() > MOST_WORDS {
             return Err(invalid(format!("at most {MOST_WORDS} values of facets can be asked for")));
         }
-        asked.text = asked.text.filter(|text| !text.trim().is_empty());
         asked.page.order = order_asked.unwrap_or(match asked.text {
             Some(_) => SearchOrder::Relevance,
             // Everything matches equally well.
