@@ -19,6 +19,7 @@ use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
 use super::error::{HttpFailure, problem_reply};
+use super::pages::{self, PageFrame};
 use super::proxied::{PublicPrefix, client_address};
 use super::{path_spelling, unread_body};
 use crate::app::{App, Error};
@@ -102,6 +103,7 @@ async fn envelope(
         }
     };
     let mut response = with_error_body(answered.instrument(span.clone()).await, &path, &id, &span);
+    pages::add_page_headers(&mut response);
     let headers = response.headers_mut();
     prefix.put_before_location(headers);
     headers.insert(&REQUEST_ID, HeaderValue::from_str(&id).expect("an id is hexadecimal digits"));
@@ -150,6 +152,9 @@ fn with_error_body(response: Response, path: &str, id: &str, span: &tracing::Spa
         }
         other => other.to_string(),
     };
+    if let Some(frame) = response.extensions().get::<PageFrame>().cloned() {
+        return pages::with_error_page(response, frame, path, &text, id);
+    }
     let (mut parts, _) = response.into_parts();
     let body = if is_native(path) {
         if matches!(*error, Error::Duplicate(_)) {

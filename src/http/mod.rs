@@ -10,6 +10,7 @@ mod extract;
 mod file;
 mod hooks;
 mod operations;
+mod pages;
 mod path_spelling;
 mod proxied;
 mod quota_holder;
@@ -21,7 +22,7 @@ mod unread_body;
 mod watched_socket;
 
 pub use connections::too_few_handles;
-pub use routes::{RouteAccess, RouteEntry, RouteTable, routes};
+pub use routes::{RouteAccess, RouteContent, RouteEntry, RouteTable, routes};
 pub use serve::{ListenerLimits, serve};
 
 /// The OpenAPI document, served at `/openapi.yaml`.

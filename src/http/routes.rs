@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Extension;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -16,6 +16,7 @@ use http::{HeaderValue, Method, header};
 use super::admission::BodyAdmission;
 use super::error::HttpFailure;
 use super::extract::UnknownSession;
+use super::pages::{self, PageFrame};
 use super::quota_holder::QuotaHolder;
 use super::serve::SpareConnection;
 use super::stream::{StreamSlots, until_over};
@@ -34,12 +35,24 @@ pub enum RouteAccess {
     Admin,
 }
 
+/// What a route replies with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RouteContent {
+    /// Data for programs, described in `openapi.yaml`.
+    Data,
+    /// A page, or a file that pages need.
+    Page,
+    /// A page to clients that name `text/html` in `Accept`, else data.
+    Negotiated,
+}
+
 /// One entry of the table. `path` is in OpenAPI's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteEntry {
     pub method: Method,
     pub path: &'static str,
     pub access: RouteAccess,
+    pub content: RouteContent,
 }
 
 /// The router under construction, and its table.
@@ -56,7 +69,7 @@ pub struct RouteTable {
 pub fn routes(app: App) -> RouteTable {
     let admission = Arc::new(BodyAdmission::new(app.settings().http.body_mib));
     let routes = RouteTable { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission };
-    api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes)))))
+    pages::add(api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes))))))
 }
 
 impl RouteTable {
@@ -66,7 +79,29 @@ impl RouteTable {
         H: Handler<T, App>,
         T: 'static,
     {
-        self.serve(method, path, access, false, |filter| on(filter, handler))
+        self.serve(RouteEntry { method, path, access, content: RouteContent::Data }, false, |filter| {
+            on(filter, handler)
+        })
+    }
+
+    /// Adds a page, which replies to `GET`.
+    pub fn add_page<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let entry = RouteEntry { method: Method::GET, path, access, content: RouteContent::Page };
+        self.serve(entry, false, |filter| on(filter, handler))
+    }
+
+    /// Adds a route that replies to `GET` with a page or with data, as the client asks.
+    pub fn add_negotiated<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let entry = RouteEntry { method: Method::GET, path, access, content: RouteContent::Negotiated };
+        self.serve(entry, false, |filter| on(filter, handler))
     }
 
     /// The same, with a limit on the body in bytes.
@@ -83,7 +118,7 @@ impl RouteTable {
         T: 'static,
     {
         let served = |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest));
-        self.serve(method, path, access, false, served)
+        self.serve(RouteEntry { method, path, access, content: RouteContent::Data }, false, served)
     }
 
     /// The same for bodies that are read as they arrive: the handler limits their size and time.
@@ -93,33 +128,33 @@ impl RouteTable {
         T: 'static,
     {
         let served = |filter| on(filter, handler).layer(DefaultBodyLimit::disable());
-        let mut routes = self.serve(method, path, access, true, served);
+        let mut routes = self.serve(RouteEntry { method, path, access, content: RouteContent::Data }, true, served);
         routes.streamed.push(path);
         routes
     }
 
     fn serve(
         mut self,
-        method: Method,
-        path: &'static str,
-        access: RouteAccess,
+        entry: RouteEntry,
         is_streamed: bool,
         served: impl FnOnce(MethodFilter) -> MethodRouter<App>,
     ) -> Self {
+        let RouteEntry { method, path, access, content } = &entry;
         let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
         let guard = Arc::new(RouteGuard {
             app: self.app.clone(),
             admission: Arc::clone(&self.admission),
-            access,
+            access: *access,
+            content: *content,
             is_streamed,
-            takes_ticket: TICKETED.contains(&path) && method == Method::GET,
+            takes_ticket: TICKETED.contains(path) && *method == Method::GET,
         });
         let guard = middleware::from_fn(move |request: Request, next: Next| {
             let guard = Arc::clone(&guard);
             async move { Ok::<_, Infallible>(guarded(&guard, request, next).await) }
         });
         self.router = self.router.route(path, served(filter).layer(guard));
-        self.table.push(RouteEntry { method, path, access });
+        self.table.push(entry);
         self
     }
 
@@ -142,6 +177,7 @@ struct RouteGuard {
     app: App,
     admission: Arc<BodyAdmission>,
     access: RouteAccess,
+    content: RouteContent,
     /// The handler reads the body as it arrives, and acquires memory for what it keeps of it.
     is_streamed: bool,
     takes_ticket: bool,
@@ -173,7 +209,21 @@ fn take_ticket(request: &mut Request) -> Option<String> {
 async fn guarded(guard: &RouteGuard, request: Request, next: Next) -> Response {
     let is_open = guard.access == RouteAccess::Anyone && request.method().is_safe();
     let is_known = request.headers().contains_key(header::AUTHORIZATION);
+    let is_page = match guard.content {
+        RouteContent::Data => false,
+        RouteContent::Page => true,
+        RouteContent::Negotiated => pages::wants_html(request.headers()),
+    };
+    let frame = is_page.then(|| PageFrame::of(request.headers(), &guard.app));
     let mut response = check_access(guard, request, next).await;
+    // Pages have more of it.
+    if guard.content == RouteContent::Negotiated && !is_page {
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    }
+    // The envelope makes pages of errors by it, and adds the headers of pages.
+    if let Some(frame) = frame {
+        response.extensions_mut().insert(frame);
+    }
     // Replies to one user, and replies with a token or a new secret, must not be cached.
     let no_store = HeaderValue::from_static("no-store");
     if !is_open {
@@ -238,8 +288,19 @@ async fn read(guard: &RouteGuard, request: Request, next: Next) -> Response {
     meter.refusal().map_or(response, IntoResponse::into_response)
 }
 
-async fn not_found() -> HttpFailure {
-    Error::NotFound("There is no resource at this address; GET / lists the addresses".to_owned()).into()
+/// Browsers get a page, except below the addresses of programs.
+async fn not_found(State(app): State<App>, request: Request) -> Response {
+    let is_page = pages::wants_html(request.headers()) && !api::has_addresses_at(request.uri().path());
+    let text = if is_page {
+        "There is no page at this address"
+    } else {
+        "There is no resource at this address; GET / lists the addresses"
+    };
+    let mut response = HttpFailure::from(Error::NotFound(text.to_owned())).into_response();
+    if is_page {
+        response.extensions_mut().insert(PageFrame::of(request.headers(), &app));
+    }
+    response
 }
 
 async fn method_not_allowed() -> HttpFailure {

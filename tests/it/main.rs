@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod demo;
 mod engine;
+mod pages;
 mod problems;
 mod real;
 mod registry;

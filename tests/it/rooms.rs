@@ -73,7 +73,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Third-party frameworks, and the modules that may use each.
-const FRAMEWORKS: [(&str, &[&str]); 36] = [
+const FRAMEWORKS: [(&str, &[&str]); 37] = [
     ("axum", &["http"]),
     ("headers", &["http"]),
     ("tower", &["http"]),
@@ -81,6 +81,8 @@ const FRAMEWORKS: [(&str, &[&str]); 36] = [
     ("hyper", &["http"]),
     // Whether a request goes through a proxy.
     ("hyper_util", &["http", "registry"]),
+    // The pages.
+    ("askama", &["http"]),
     ("sqlx", &["store"]),
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 85] = [
+const REQUESTS: [(&str, &str, &str); 88] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -95,6 +95,9 @@ const REQUESTS: [(&str, &str, &str); 85] = [
     ("GET", "/readyz", "/readyz"),
     ("GET", "/metrics", "/metrics"),
     ("GET", "/openapi.yaml", "/openapi.yaml"),
+    ("GET", "/search", "/search?q=a"),
+    ("GET", "/help", "/help"),
+    ("GET", "/assets/{hash}/{name}", "/assets/0/silo.css"),
 ];
 
 const RUNNER_PASSWORD: &str = "ritas very own secret";

@@ -7,7 +7,7 @@ use http::Method;
 use jsonschema::Validator;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use silo::http::RouteEntry;
+use silo::http::{RouteContent, RouteEntry};
 
 use super::app::Reply;
 use super::wire;
@@ -42,6 +42,7 @@ fn checked(routes: &[RouteEntry], method: &Method, asked: &str, reply: &Reply) -
         (&Method::OPTIONS, 200) => return same(&reply.text, r#"{"result":"success"}"#),
         (_, 301 | 308) => return Ok(()),
         (_, 415) => return body(&error_response(path, "UnsupportedCoding"), reply),
+        (_, 404) if here.is_empty() && reply.header("content-type").starts_with("text/html") => return page(reply),
         (_, 404) if here.is_empty() => return body(&error_response(path, "NotFound"), reply),
         (_, 405) if here.iter().all(|route| route.method != *method) => {
             return if is_native(path) {
@@ -51,6 +52,14 @@ fn checked(routes: &[RouteEntry], method: &Method, asked: &str, reply: &Reply) -
             };
         }
         _ => {}
+    }
+    let is_page = |route: &&&RouteEntry| match route.content {
+        RouteContent::Data => false,
+        RouteContent::Page => true,
+        RouteContent::Negotiated => reply.header("content-type").starts_with("text/html"),
+    };
+    if here.iter().any(|route| is_page(&route)) {
+        return page(reply);
     }
     // HEAD is documented as GET.
     let served = if method == Method::HEAD { &Method::GET } else { method };
@@ -70,6 +79,25 @@ fn checked(routes: &[RouteEntry], method: &Method, asked: &str, reply: &Reply) -
     }
     body(response, reply)?;
     wire::check(method, route.path, asked, reply.header("content-type"), &reply.text)
+}
+
+/// Checks the headers of a page, whatever its status: scripts and styles from here only, none of them inline.
+fn page(reply: &Reply) -> Result<(), String> {
+    const WANTED: [(&str, &str); 7] = [
+        ("content-security-policy", "default-src 'none'; script-src 'self'; style-src 'self'; "),
+        ("content-security-policy", "; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "),
+        ("content-security-policy", "; require-trusted-types-for 'script'; trusted-types silo"),
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+    ];
+    let missing = WANTED.iter().find(|(name, value)| !reply.header(name).contains(value));
+    if let Some((name, value)) = missing {
+        return Err(format!("a page has no {name} with {value}"));
+    }
+    let is_loose = reply.header("content-security-policy").contains("unsafe");
+    if is_loose { Err("the content security policy allows inline code".to_owned()) } else { Ok(()) }
 }
 
 /// Whether errors at this path are problem documents (RFC 9457).
@@ -177,7 +205,8 @@ mod tests {
 
     /// The error about a reply of `GET /jobs/1`, if any.
     fn said(status: u16, content_type: &str, text: &str) -> Result<(), String> {
-        let route = |path| RouteEntry { method: Method::GET, path, access: RouteAccess::Anyone };
+        let route =
+            |path| RouteEntry { method: Method::GET, path, access: RouteAccess::Anyone, content: RouteContent::Data };
         let routes = [route("/jobs"), route("/jobs/search/{*query}"), route("/jobs/{id}")];
         let mut headers = HeaderMap::new();
         headers.insert("content-type", content_type.parse().expect("a header"));

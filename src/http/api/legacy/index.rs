@@ -33,12 +33,12 @@ pub const INDEX: [(&str, &str, &str); 24] = [
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct LegacyRouteEntry {
+pub(crate) struct LegacyRouteEntry {
     name: &'static str,
     method: &'static str,
     pattern: &'static str,
 }
 
-pub(super) async fn list() -> Json<Vec<LegacyRouteEntry>> {
+pub(crate) fn list() -> Json<Vec<LegacyRouteEntry>> {
     Json(INDEX.iter().map(|&(name, method, pattern)| LegacyRouteEntry { name, method, pattern }).collect())
 }

@@ -16,6 +16,7 @@ use crate::http::envelope::LONGEST_LOGIN;
 use crate::http::routes::{RouteAccess, RouteTable};
 
 pub use index::INDEX;
+pub(crate) use index::list as route_list;
 
 pub(crate) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Admin, Anyone};
@@ -24,7 +25,6 @@ pub(crate) fn add(routes: RouteTable) -> RouteTable {
     const POST: Method = Method::POST;
     // The old service scanned on GET, although a scan changes data; POST does the same.
     routes
-        .add(GET, "/", Anyone, index::list)
         .add_capped(POST, "/login", Anyone, accounts::login, LONGEST_LOGIN)
         .add(POST, "/registries/add", Admin, registries::add)
         .add(DELETE, "/registries/delete/{id}", Admin, registries::delete)

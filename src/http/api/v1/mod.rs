@@ -11,7 +11,7 @@ mod registries;
 mod runs;
 mod scan_events;
 mod scans;
-mod search;
+pub(in crate::http) mod search;
 mod session;
 mod users;
 mod validate;

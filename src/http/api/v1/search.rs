@@ -20,14 +20,15 @@ use crate::http::error::Result;
 use crate::http::extract::{MOST_WORDS, QueryParameters};
 use crate::seed::outline::{JobOutline, JobPort, JobPortKind, ResourceOutline};
 
-struct SearchQuery {
-    text: Option<String>,
-    kind: KindWord,
-    page: SearchOptions,
+/// The parameters of a search, which pages take, too.
+pub(in crate::http) struct SearchQuery {
+    pub text: Option<String>,
+    pub kind: KindWord,
+    pub page: SearchOptions,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum KindWord {
+pub(in crate::http) enum KindWord {
     #[default]
     Job,
     Image,
@@ -35,7 +36,7 @@ enum KindWord {
 
 impl SearchQuery {
     /// Parses the parameters; only facets may be repeated.
-    fn read(pairs: Vec<(String, String)>) -> Result<Self> {
+    pub fn read(pairs: Vec<(String, String)>) -> Result<Self> {
         let mut asked =
             Self { text: None, kind: KindWord::default(), page: SearchOptions { limit: 0, ..SearchOptions::ALL } };
         let mut seen: Vec<&str> = Vec::new();

@@ -1,0 +1,169 @@
+//! What the frame around every page needs: addresses, theme, the text in the search field.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::assets;
+use crate::app::App;
+use crate::catalog::ImageId;
+use crate::http::proxied::PublicPrefix;
+
+/// Asks for the content of `<main>` only, to replace it in a page that is open.
+static FRAGMENT: HeaderName = HeaderName::from_static("x-fragment");
+
+/// Cookie in which a browser keeps the theme, so that the first byte of a page has it.
+const THEME_COOKIE: &str = "silo-theme";
+
+/// Characters that need no encoding in a part of a path (RFC 3986, `unreserved`).
+const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The part of the main navigation that a page belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PageSection {
+    #[default]
+    Jobs,
+    Help,
+    /// None of them.
+    Other,
+}
+
+/// What `layout.html` needs. A handler gets it as an extractor and hands it to its template in the field `frame`.
+#[derive(Clone, Debug, Default)]
+pub struct PageFrame {
+    /// The path prefix that a proxy adds; empty at the root.
+    prefix: String,
+    /// `light` or `dark`; `None` follows the browser.
+    theme: Option<&'static str>,
+    is_fragment: bool,
+    section: PageSection,
+    /// Text in the search field.
+    query: String,
+}
+
+impl PageFrame {
+    pub fn of(headers: &HeaderMap, app: &App) -> Self {
+        Self {
+            prefix: PublicPrefix::of(headers, app).0,
+            theme: theme(headers),
+            is_fragment: headers.contains_key(&FRAGMENT),
+            section: PageSection::default(),
+            query: String::new(),
+        }
+    }
+
+    /// The same frame around a page of another section.
+    pub fn in_section(self, section: PageSection) -> Self {
+        Self { section, ..self }
+    }
+
+    /// The same frame with a text in the search field.
+    pub fn with_query(self, query: &str) -> Self {
+        Self { query: query.to_owned(), ..self }
+    }
+
+    /// The text in the search field.
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+
+    /// An address of our own, from a path such as `/search`.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.prefix)
+    }
+
+    /// The address of a file of `assets/`; it changes with the content.
+    pub fn asset(&self, name: &str) -> String {
+        self.url(&format!("/assets/{}/{name}", assets::revision()))
+    }
+
+    /// The address of a job's page.
+    pub fn job_url(&self, name: &str) -> String {
+        self.url(&format!("/job/{}", segment(name)))
+    }
+
+    /// The address of an image, which leads to its job's page.
+    pub fn image_url(&self, id: ImageId) -> String {
+        self.url(&format!("/image/{id}"))
+    }
+
+    /// Whether only the content of `<main>` is asked for.
+    pub fn is_fragment(&self) -> bool {
+        self.is_fragment
+    }
+
+    /// The value of `data-theme`; empty if the browser decides.
+    pub fn theme(&self) -> &'static str {
+        self.theme.unwrap_or_default()
+    }
+
+    pub fn is_in_jobs(&self) -> bool {
+        self.section == PageSection::Jobs
+    }
+
+    pub fn is_in_help(&self) -> bool {
+        self.section == PageSection::Help
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Version of this program.
+    pub fn version(&self) -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}
+
+impl FromRequestParts<App> for PageFrame {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers, app))
+    }
+}
+
+/// A text as one part of a path. Browsers read the parts `.` and `..` as folders, however they are encoded.
+pub fn segment(text: &str) -> String {
+    utf8_percent_encode(text, &SEGMENT).to_string()
+}
+
+fn theme(headers: &HeaderMap) -> Option<&'static str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.find(|(name, _)| *name == THEME_COOKIE)?;
+    ["light", "dark"].into_iter().find(|theme| *theme == value)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_theme_is_one_of_two() {
+        for (cookie, expected) in [
+            ("silo-theme=dark", Some("dark")),
+            ("a=b; silo-theme=light; c=d", Some("light")),
+            ("silo-theme=\"><script>", None),
+            ("xsilo-theme=dark", None),
+        ] {
+            let headers = HeaderMap::from_iter([(header::COOKIE, cookie.parse().expect("a value"))]);
+            assert_eq!(theme(&headers), expected, "{cookie}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_of_a_path_comes_back_as_it_was(text in "(?s).{0,40}") {
+            let part = segment(&text);
+            prop_assert!(part.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#\"<>&'".contains(&byte)));
+            let back = percent_encoding::percent_decode_str(&part).decode_utf8().expect("UTF-8");
+            prop_assert_eq!(back, text);
+        }
+    }
+}

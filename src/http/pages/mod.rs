@@ -1,0 +1,106 @@
+//! The pages: HTML made by the server, the fourth door beside the REST interface, the legacy interface and the command
+//! line. Complete without JavaScript.
+//!
+//! A page is one handler, *extract → one call of `app` → template*:
+//!
+//! ```ignore
+//! #[derive(Template)]
+//! #[template(path = "job.html", blocks = ["main"])]
+//! struct JobPage {
+//!     frame: PageFrame,          // what layout.html needs; every template has it
+//!     …
+//! }
+//!
+//! pub(super) async fn show(State(app): State<App>, frame: PageFrame, …) -> Result<Response> {
+//!     let job = app.…await?;     // an error becomes a page with its text and the request id
+//!     reply(&JobPage { frame, … })
+//! }
+//! ```
+//!
+//! A template begins with `{% extends "layout.html" %}` and fills the blocks `title` (plain text, without "SILO"),
+//! `main`, and, if needed, `head` (links such as feeds). In templates:
+//! - links and form addresses of our own: `{{ frame.url("/search") }}`, which adds the prefix of a proxy; files of
+//!   `assets/`: `{{ frame.asset("silo.css") }}`; jobs: `{{ frame.job_url(name) }}`; other hostile parts of paths:
+//!   [`segment`];
+//! - texts of others (manifests, registries, users): `{{ text|shown }}` in elements, where control and bidi characters
+//!   become visible boxes, and `{{ text|plain }}` in attributes and in `<title>` (`use super::filters;` beside the
+//!   struct). The value of a form field stays as it is;
+//! - links of manifests: only `http`, `https` and `mailto`, with `rel="nofollow noopener"`.
+//!
+//! The content security policy forbids inline scripts and styles: no `style=""`, no `on…=""`.
+//! Routes are added in [`add`] with `RouteTable::add_page`. Security headers and error pages come from the envelope.
+
+mod assets;
+mod errors;
+mod facets;
+mod filters;
+mod frame;
+mod headers;
+mod help;
+mod hits;
+mod ports;
+mod search;
+
+use askama::Template;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderMap, header};
+
+use super::error::Result;
+use super::routes::{RouteAccess, RouteTable};
+use crate::app::Error;
+
+pub(super) use errors::with_error_page;
+pub(super) use frame::PageFrame;
+pub(super) use headers::add_page_headers;
+
+pub(super) fn add(routes: RouteTable) -> RouteTable {
+    use RouteAccess::Anyone;
+    routes
+        .add_negotiated("/", Anyone, search::home)
+        .add_page("/search", Anyone, search::search)
+        .add_page("/help", Anyone, help::help)
+        .add_page("/assets/{hash}/{name}", Anyone, assets::asset)
+}
+
+/// A rendered template as a reply.
+///
+/// # Errors
+/// [`Error::Internal`] if the template cannot be rendered.
+fn reply(page: &impl Template) -> Result<Response> {
+    let html = page.render().map_err(|why| Error::Internal(format!("a page cannot be rendered: {why}")))?;
+    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+}
+
+/// Whether a client asks for pages: browsers name `text/html`, programs do not (`*/*` does not count).
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        is_html && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_those_who_name_html_get_it() {
+        for (accept, expected) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, TEXT/HTML ; q=0.5", true),
+            ("*/*", false),
+            ("text/*", false),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("application/json, text/plain, */*", false),
+            ("text/htmlx", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a value"))]);
+            assert_eq!(wants_html(&headers), expected, "{accept}");
+        }
+        assert!(!wants_html(&HeaderMap::new()));
+    }
+}
