@@ -35,9 +35,9 @@ mod errors;
 mod facets;
 mod filters;
 mod frame;
-mod headers;
 mod help;
 mod hits;
+mod page_headers;
 mod ports;
 mod search;
 
@@ -51,7 +51,7 @@ use crate::app::Error;
 
 pub(super) use errors::with_error_page;
 pub(super) use frame::PageFrame;
-pub(super) use headers::add_page_headers;
+pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::Anyone;
