@@ -38,7 +38,7 @@ async fn a_service_in_good_health(engine: Engine) {
     assert_eq!(found["container engine"]["verdict"], "notice", "{found:#}");
     let text = |about: &str| found[about]["text"].as_str().expect("a text").to_owned();
     assert!(text("database").contains("1 images, revision "), "{found:#}");
-    assert!(text("search index").starts_with("as the database: revision "), "{found:#}");
+    assert!(text("search index").starts_with("same as the database: revision "), "{found:#}");
 
     assert_eq!(silo.terminate().await.code, Some(0));
     let found = findings(&silo, 0).await;

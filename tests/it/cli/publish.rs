@@ -177,7 +177,7 @@ async fn passwords_come_in_every_way_and_go_nowhere() {
     let said = publish(&[], &[], "").expect_failure(1);
     assert!(said.contains("no basic auth") || said.contains("authentication required"), "{said}");
     let said = project.silo(&["publish", "-r", &host]).expect_failure(1);
-    assert!(said.contains("log in"), "{said}");
+    assert!(said.contains("username and password"), "{said}");
 
     publish(&[], &["-u", "ada", "--password-stdin"], &format!("{PASSWORD}\n")).expect_success();
     publish(&[("SILO_REGISTRY_PASSWORD", PASSWORD)], &["-u", "ada"], "").expect_success();
@@ -368,7 +368,7 @@ async fn a_name_that_the_account_may_not_see_counts_as_free() {
 
     registry.fault(Seen::is_manifest, ALWAYS, Fault::Status(403));
     let said = project.silo(&publish).expect_failure(1);
-    assert!(said.contains("log in"), "{said}");
+    assert!(said.contains("username and password"), "{said}");
     let both = [("SILO_REGISTRY_USER", "ada"), ("SILO_REGISTRY_PASSWORD", "hunter2")];
     let exit = project.silo_with(&both, &publish, "");
     assert!(exit.stderr.contains("note: assuming that the tag does not exist"), "{exit:#?}");

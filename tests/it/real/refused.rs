@@ -74,7 +74,7 @@ async fn a_refused_tag_stays_and_what_is_gone_beside_it_goes(engine: Engine) {
     assert_eq!((&scan["state"], counts(&scan, ["removed", "images"])), (&json!("complete"), [1, 2]), "{scan:#}");
     let [[code, place, message]] = &silo.problems(&scan).await[..] else { panic!("one problem") };
     assert_eq!((code.as_str(), place.as_str()), ("pull-refused", "ice-1.0.0-seed:0.9.0"));
-    assert!(message.contains("log in"), "{message}");
+    assert!(message.contains("username and password"), "{message}");
 }
 
 /// Permissions that were all revoked look like an empty registry.

@@ -106,7 +106,7 @@ async fn a_page_that_is_none_is_no_empty_listing() {
 async fn a_catalogue_that_is_not_for_us_is_explained() {
     let registry = FakeRegistry::start().await;
     let host = registry.host();
-    for (status, part) in [(401, "log in"), (403, "log in")] {
+    for (status, part) in [(401, "username and password"), (403, "username and password")] {
         registry.fault(Seen::is_catalog, 1, Fault::Status(status));
         assert_fails!(
             open(&registry).repositories().await,

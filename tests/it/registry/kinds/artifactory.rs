@@ -138,7 +138,7 @@ async fn what_is_no_artifactory_is_explained() {
     art.host.fault(is_keys, 1, Fault::Json(200, json!([])));
     assert_fails!(source.ping().await, NotFound, "no Docker repositories", "org");
     art.host.fault(is_keys, 1, Fault::Status(401));
-    assert_fails!(source.repositories().await, LoginRequired, "log in");
+    assert_fails!(source.repositories().await, LoginRequired, "username and password");
     art.host.fault(is_keys, 1, Fault::StatusWith(429, "retry-after", "1".into()));
     assert_eq!(source.repositories().await.unwrap().items, ALL, "after the wait");
     art.host.fault(is_keys, ALWAYS, Fault::Truncated);
