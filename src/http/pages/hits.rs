@@ -152,9 +152,10 @@ mod tests {
 
     #[test]
     fn texts_are_marked_or_cut() {
-        let highlight = TextHighlight { field: "title", text: "Sea ice".to_owned(), ranges: vec![4..7] };
-        assert_eq!(marked(&[highlight.clone()], "title", "", 10).to_string(), "Sea <mark>ice</mark>");
-        assert_eq!(marked(&[highlight.clone()], "title", "Sea ice and more", 5).to_string(), "Sea i…");
+        let highlight =
+            TextHighlight { field: "title", text: "Sea ice".to_owned(), ranges: std::iter::once(4..7).collect() };
+        assert_eq!(marked(std::slice::from_ref(&highlight), "title", "", 10).to_string(), "Sea <mark>ice</mark>");
+        assert_eq!(marked(std::slice::from_ref(&highlight), "title", "Sea ice and more", 5).to_string(), "Sea i…");
         assert_eq!(marked(&[highlight], "name", "sea-ice", 10).to_string(), "sea-ice");
     }
 }
