@@ -1,6 +1,9 @@
 //! `/api/v1/jobs`, and origins of jobs' images, which other replies have, too.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+
+use crate::seed::comparison::ManifestChange;
 
 /// A job, with fields of the image that represents it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,55 @@ pub struct JobVersionReply {
     pub images: u64,
     /// Whether any of them represents the job.
     pub representative: bool,
+    /// Highest package version first.
+    pub packages: Vec<JobPackageReply>,
+}
+
+/// The images with the same job version and package version, described by one of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobPackageReply {
+    pub package_version: String,
+    /// Number of images.
+    pub images: u64,
+    /// What `docker pull` takes.
+    pub image: String,
+    pub image_id: i64,
+    pub digest: String,
+    /// Such as `linux/amd64`.
+    pub platforms: Vec<String>,
+    /// Bytes to pull, compressed.
+    pub size: Option<u64>,
+    pub built_at: Option<DateTime<Utc>>,
+    /// When a scan first found the tag.
+    pub first_seen_at: DateTime<Utc>,
+    /// When the tag appeared or last moved.
+    pub changed_at: DateTime<Utc>,
+    /// Whether its manifest has no errors.
+    pub valid: bool,
+    /// Registry and namespace.
+    pub origin: OriginReply,
+}
+
+/// What differs in the manifests of two versions: `GET /api/v1/jobs/{id}/compare/{versions}`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobComparisonReply {
+    pub old: ComparedImageReply,
+    pub new: ComparedImageReply,
+    /// By section. The standard's defaults are filled in before.
+    pub changes: Vec<ManifestChange>,
+}
+
+/// One of two images that are compared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ComparedImageReply {
+    pub job_version: String,
+    pub package_version: String,
+    /// What `docker pull` takes.
+    pub image: String,
+    pub image_id: i64,
+    pub digest: String,
 }
 
 /// One namespace of one registry.

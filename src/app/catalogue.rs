@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{App, Error, Result};
+use super::{App, Error, JobKey, Result};
 use crate::catalog::{
     CatalogueImage, CatalogueJob, ImageFilter, ImageId, ImageOrder, JobFilter, JobId, JobOrigin, JobSummary,
-    JobVersionId, JobVersionSummary, ListPage, NameOrder, OriginId, PastDigest,
+    JobVersionId, ListPage, NameOrder, OriginId, PastDigest,
 };
 use crate::store::JobVersionWithImages;
 
@@ -14,16 +14,6 @@ use crate::store::JobVersionWithImages;
 pub struct JobDetail {
     pub job: CatalogueJob,
     pub versions: Vec<JobVersionWithImages>,
-}
-
-/// A job as its detail page shows it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct JobOverview {
-    pub summary: JobSummary,
-    /// Highest first.
-    pub versions: Vec<JobVersionSummary>,
-    /// The first origins of each group in the summary, by group.
-    pub origins: HashMap<OriginId, Vec<JobOrigin>>,
 }
 
 impl App {
@@ -60,36 +50,15 @@ impl App {
         Ok(self.0.store.job_page(filter, page).await?)
     }
 
-    /// One job with its latest image, its versions, highest first, and where its images come from.
-    pub async fn job_overview(&self, id: JobId) -> Result<JobOverview> {
-        /// Most groups of a job, and most origins of a group; the paged list of origins has all of them.
-        const MOST_GROUPS: u32 = 50;
-        const MOST_ORIGINS: u32 = 20;
-        let store = &self.0.store;
-        let summary = store.job_summary_list_by_ids(&[id]).await?.pop();
-        let mut summary = summary.ok_or_else(|| Error::NotFound("No job found with that ID".to_owned()))?;
-        if summary.group_count > 1 {
-            let groups = store.job_group_list(&[id], MOST_GROUPS).await?;
-            summary.groups = groups.into_iter().map(|(_, group)| group).collect();
-        }
-        let ids: Vec<OriginId> = summary.groups.iter().map(|group| group.leader.group_id).collect();
-        let mut origins: HashMap<OriginId, Vec<JobOrigin>> = HashMap::new();
-        for origin in store.job_group_origins(&ids, MOST_ORIGINS).await? {
-            origins.entry(origin.group_id).or_default().push(origin);
-        }
-        Ok(JobOverview { summary, versions: store.job_version_summaries(id).await?, origins })
-    }
-
     /// A page of a job's origins, by id; of one group only, if given.
     pub async fn job_origin_page(
         &self,
-        job: JobId,
+        job: &JobKey,
         group: Option<OriginId>,
         after: OriginId,
         limit: u32,
     ) -> Result<Vec<JobOrigin>> {
-        let known = self.0.store.job_get(job).await?;
-        known.ok_or_else(|| Error::NotFound("No job found with that ID".to_owned()))?;
+        let job = self.job_summary(job).await?.job.id;
         Ok(self.0.store.job_origin_page(job, group, after, limit).await?)
     }
 

@@ -12,6 +12,7 @@ mod events;
 mod hooks;
 mod index;
 mod installation;
+mod job_detail;
 mod keys;
 mod metrics;
 mod names;
@@ -40,15 +41,17 @@ use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
 use crate::search::SearchIndex;
 use crate::store::{ClaimedScan, Store};
 
+pub use crate::engine::export::ExportedJob;
 pub use crate::search::{FacetCount, SearchFacet, SearchOrder, TextHighlight, folded};
 pub use accounts::{NewUser, RequestCaller, UserSession, role_named};
-pub use catalogue::{JobDetail, JobOverview};
+pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
 pub use doctor::{DiagnosticFinding, DiagnosticVerdict, examine};
 pub use error::{Error, Result};
 pub use events::EventStart;
 pub use hooks::{HookNotification, LONGEST_NOTIFICATION, NewHook};
 pub use installation::{PASSWORD_FILE, StartError, open_store};
+pub use job_detail::{ExportFormat, JobComparison, JobImageDetail, JobKey, JobOverview, JobVersionChoice};
 pub use keys::{KeyRotation, rotate_seal_key};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{

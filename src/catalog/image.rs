@@ -70,6 +70,16 @@ impl CatalogueImage {
             .collect::<Vec<_>>()
             .join("/")
     }
+
+    /// The reference with the digest in place of the tag; of an image on disk, which has no registry to ask, the one
+    /// with the tag.
+    pub fn pinned_reference(&self) -> String {
+        let reference = self.pull_reference();
+        match reference.rsplit_once(':') {
+            Some((repository, _tag)) if !self.registry.is_empty() => format!("{repository}@{}", self.digest),
+            _ => reference,
+        }
+    }
 }
 
 /// The fields of one image that the search index is built from, one document an image.

@@ -1,5 +1,7 @@
 //! Jobs and job versions: the images of all registries, grouped by algorithm.
 
+use chrono::{DateTime, Utc};
+
 use super::{ImageId, ImageOrigin, JobGroup, JobId, JobVersionId};
 
 /// One job: all images whose manifests have the same `job.name`. Texts and versions are those of the latest of the
@@ -66,4 +68,40 @@ pub struct JobVersionSummary {
     pub images: u64,
     /// Whether any of them represents the job.
     pub represents: bool,
+    /// Highest package version first.
+    pub packages: Vec<JobPackageSummary>,
+}
+
+/// The images of a job with the same job version and package version, described by one of them: one that represents the
+/// job, if any does; among equals, the lowest id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobPackageSummary {
+    pub package_version: String,
+    /// Number of images.
+    pub images: u64,
+    pub image_id: ImageId,
+    /// Reference for `docker pull`.
+    pub reference: String,
+    pub origin: ImageOrigin,
+    pub digest: String,
+    pub platforms: Vec<String>,
+    /// Compressed bytes to pull, if known.
+    pub size: Option<u64>,
+    pub built_at: Option<DateTime<Utc>>,
+    /// When a scan first saw the tag.
+    pub first_seen_at: DateTime<Utc>,
+    /// When the tag appeared or last moved.
+    pub changed_at: DateTime<Utc>,
+    /// Whether the manifest has no errors.
+    pub valid: bool,
+}
+
+/// A place of an image: one tag of one registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagePlace {
+    pub image_id: ImageId,
+    /// Reference for `docker pull`.
+    pub reference: String,
+    pub digest: String,
+    pub origin: ImageOrigin,
 }

@@ -129,7 +129,7 @@ fn asked_range(asked: &HeaderMap, tag: Option<&str>, size: u64) -> RequestedRang
 }
 
 /// `attachment`, with the name in ASCII for old clients, and as in RFC 8187.
-fn disposition(name: &str) -> HeaderValue {
+pub(super) fn disposition(name: &str) -> HeaderValue {
     let plain: String =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "._- ".contains(c) { c } else { '_' }).collect();
     let whole = utf8_percent_encode(name, &ATTRIBUTE);

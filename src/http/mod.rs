@@ -11,6 +11,7 @@ mod file;
 mod hooks;
 mod operations;
 mod pages;
+mod path_part;
 mod path_spelling;
 mod proxied;
 mod quota_holder;

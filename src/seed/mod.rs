@@ -4,11 +4,13 @@
 //! panics on it, and work is bounded by its size.
 
 pub mod bump;
+pub mod comparison;
 pub mod environment;
 pub mod image_name;
 pub mod image_reference;
 mod json;
 pub mod label;
+pub mod listing;
 pub mod manifest;
 pub mod metadata;
 pub mod model;

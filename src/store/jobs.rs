@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
+
 use super::columns::row;
 use super::db::{BulkStatement, DatabaseHandle, select, sql};
 use super::images::{ImageRow, image_select};
 use super::{JobVersionWithImages, Result, Store};
 use crate::catalog::{
-    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, JobGroup, JobId, JobOrigin, JobSize, JobSummary, JobVersion,
-    JobVersionId, JobVersionSummary, MaintainerContact, OriginId,
+    CatalogueImage, CatalogueJob, ImageId, ImageOrigin, ImagePlace, JobGroup, JobId, JobOrigin, JobPackageSummary,
+    JobSize, JobSummary, JobVersion, JobVersionId, JobVersionSummary, MaintainerContact, OriginId,
 };
 use crate::seed::version;
 
@@ -39,14 +41,83 @@ impl VersionRow {
     }
 }
 
-/// Number of images of a job version with one package version.
-struct CountRow {
+/// The images of a job version with one package version.
+struct PackageRow {
     job_version_id: i64,
     package_version: String,
-    represents: bool,
-    count: u64,
+    images: u64,
+    image_id: ImageId,
+    repository: String,
+    tag: String,
+    digest: String,
+    platforms: Vec<String>,
+    size: Option<u64>,
+    built_at: Option<DateTime<Utc>>,
+    first_seen_at: DateTime<Utc>,
+    changed_at: DateTime<Utc>,
+    valid: bool,
+    origin: ImageOrigin,
 }
-row!(CountRow { job_version_id, package_version, represents, count = "n" });
+row!(
+    PackageRow {
+        job_version_id,
+        package_version,
+        images = "n",
+        image_id,
+        repository,
+        tag,
+        digest,
+        platforms,
+        size,
+        built_at,
+        first_seen_at,
+        changed_at,
+        valid,
+    } + { origin }
+);
+
+impl From<PackageRow> for JobPackageSummary {
+    fn from(row: PackageRow) -> Self {
+        JobPackageSummary {
+            reference: reference(&row.origin.host, &row.repository, &row.tag),
+            package_version: row.package_version,
+            images: row.images,
+            image_id: row.image_id,
+            origin: row.origin,
+            digest: row.digest,
+            platforms: row.platforms,
+            size: row.size,
+            built_at: row.built_at,
+            first_seen_at: row.first_seen_at,
+            changed_at: row.changed_at,
+            valid: row.valid,
+        }
+    }
+}
+
+/// Selects the [`PackageRow`]s of a job.
+const PACKAGES: &str = "SELECT * FROM (
+        SELECT i.job_version_id, i.package_version, i.id AS image_id, i.repository, i.tag, i.digest, c.platforms,
+            c.size, c.built_at, i.first_seen_at, i.changed_at, c.valid, o.registry_id, r.name AS registry, r.host,
+            o.namespace, o.is_verified, o.represents, COUNT(*) OVER same AS n,
+            ROW_NUMBER() OVER (same ORDER BY o.represents DESC, i.id) AS place
+        FROM images i
+        JOIN job_versions v ON v.id = i.job_version_id
+        JOIN job_origins o ON o.id = i.origin_id
+        JOIN contents c ON c.digest = i.digest
+        JOIN registries r ON r.id = o.registry_id
+        WHERE v.job_id = $1
+        WINDOW same AS (PARTITION BY i.job_version_id, i.package_version)
+    ) packages WHERE place = 1";
+
+struct PlaceRow {
+    image_id: ImageId,
+    repository: String,
+    tag: String,
+    digest: String,
+    origin: ImageOrigin,
+}
+row!(PlaceRow { image_id, repository, tag, digest } + { origin });
 
 /// A job with its latest image.
 pub(super) struct SummaryRow {
@@ -177,26 +248,49 @@ impl Store {
         let mut versions: Vec<VersionRow> =
             sql(format!("{VERSIONS} WHERE v.job_id = $1")).bind(id).all(&self.db).await?;
         versions.sort_by(|a, b| version::compare(&b.job_version, &a.job_version).then(a.id.cmp(&b.id)));
-        let counts: Vec<CountRow> = sql("SELECT i.job_version_id, i.package_version, o.represents, COUNT(*) AS n
-             FROM images i JOIN job_versions v ON v.id = i.job_version_id JOIN job_origins o ON o.id = i.origin_id
-             WHERE v.job_id = $1 GROUP BY i.job_version_id, i.package_version, o.represents")
-        .bind(id)
-        .all(&self.db)
-        .await?;
-        let mut by_version: HashMap<i64, Vec<CountRow>> = HashMap::new();
-        counts.into_iter().for_each(|row| by_version.entry(row.job_version_id).or_default().push(row));
+        let mut packages: HashMap<i64, Vec<JobPackageSummary>> = HashMap::new();
+        for row in sql(PACKAGES).bind(id).all::<PackageRow>(&self.db).await? {
+            packages.entry(row.job_version_id).or_default().push(row.into());
+        }
         let summary = |row: VersionRow| {
-            let counts = by_version.remove(&row.id.0).unwrap_or_default();
-            let latest = counts.iter().max_by(|a, b| {
-                a.represents.cmp(&b.represents).then_with(|| version::compare(&a.package_version, &b.package_version))
-            });
+            let mut packages = packages.remove(&row.id.0).unwrap_or_default();
+            packages.sort_by(|a, b| version::compare(&b.package_version, &a.package_version));
+            let latest = packages.iter().find(|package| package.origin.represents).or(packages.first());
             JobVersionSummary {
-                images: counts.iter().map(|row| row.count).sum(),
-                represents: latest.is_some_and(|row| row.represents),
-                version: row.with_latest(latest.map_or_else(String::new, |row| row.package_version.clone())),
+                images: packages.iter().map(|package| package.images).sum(),
+                represents: latest.is_some_and(|package| package.origin.represents),
+                version: row.with_latest(latest.map_or_else(String::new, |package| package.package_version.clone())),
+                packages,
             }
         };
         Ok(versions.into_iter().map(summary).collect())
+    }
+
+    /// Id of the job with this name.
+    pub async fn job_id_by_name(&self, name: &str) -> Result<Option<JobId>> {
+        let row: Option<(i64,)> = sql("SELECT id FROM jobs WHERE name = $1").bind(name).optional(&self.db).await?;
+        Ok(row.map(|(id,)| JobId(id)))
+    }
+
+    /// Where the images of a job version with this package version are: those that represent the job first, then by
+    /// id; at most `limit`.
+    pub async fn image_places(&self, version: JobVersionId, package: &str, limit: u32) -> Result<Vec<ImagePlace>> {
+        let rows: Vec<PlaceRow> = sql("SELECT i.id AS image_id, i.repository, i.tag, i.digest, o.registry_id,
+                r.name AS registry, r.host, o.namespace, o.is_verified, o.represents
+             FROM images i JOIN job_origins o ON o.id = i.origin_id JOIN registries r ON r.id = o.registry_id
+             WHERE i.job_version_id = $1 AND i.package_version = $2 ORDER BY o.represents DESC, i.id LIMIT $3")
+        .bind(version)
+        .bind(package)
+        .bind(limit)
+        .all(&self.db)
+        .await?;
+        let place = |PlaceRow { image_id, repository, tag, digest, origin }: PlaceRow| ImagePlace {
+            reference: reference(&origin.host, &repository, &tag),
+            image_id,
+            digest,
+            origin,
+        };
+        Ok(rows.into_iter().map(place).collect())
     }
 
     /// Versions with their images, of the given jobs or of all (`None`). By job id, then highest version first; images

@@ -40,6 +40,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "engine::run::record",
             "engine::run::verdict::RunError",
             "engine::plan::request",
+            "engine::plan::docker_run::quoted",
             "telemetry",
             "xml",
             "store::JobVersionWithImages",

@@ -16,7 +16,13 @@ const PAGES = [
   ["corrected", "/search?q=vegetaton", 200],
   ["nothing found", "/search?q=zzzzqqqq", 200],
   ["nothing left", "/search?facet.tag=none", 200],
+  ["job", "/job/ship-detection", 200],
+  ["job with versions", "/job/ndvi", 200],
+  ["older version", "/job/ndvi/1.2.0/1.0.0", 200],
+  ["comparison", "/job/ndvi/compare/1.2.0..1.10.0", 200],
+  ["no such job", "/job/none", 404],
   ["help", "/help", 200],
+  ["problems", "/help/problems", 200],
   ["not found", "/no/such/cloud-mask", 404],
   ["not understood", "/search?facet.colour=red", 400],
 ];
@@ -102,8 +108,8 @@ async function policy() {
   for (const [name, path, status] of PAGES) {
     await visit(path, status);
     await page.waitForLoadState("networkidle");
-    const parts = await page.evaluate(() => ["main", "h1", "nav[aria-label]", "search"].map((part) => document.querySelectorAll(part).length));
-    same(parts, [1, 1, 1, 1], `${name}: one main, h1, labelled nav and search`);
+    const parts = await page.evaluate(() => ["main", "h1", "nav[aria-label=Main]", "search"].map((part) => document.querySelectorAll(part).length));
+    same(parts, [1, 1, 1, 1], `${name}: one main, h1, main nav and search`);
   }
   await close("policy");
 }
@@ -135,6 +141,15 @@ async function withoutScripts() {
   await page.check('input[name="facet.gpu"][value="true"]');
   await page.click("#narrow button");
   same(await heading(), "1 job for “image”", "no scripts: filters on a phone");
+  await visit("/job/ndvi");
+  await page.selectOption(".job-head select", "1.2.0:1.0.0");
+  await page.click(".job-head >> text=Show");
+  same(page.url(), `${url}/job/ndvi/1.2.0/1.0.0`, "no scripts: another version");
+  await page.click(".versions td a:has-text(\"Compare\")");
+  same(page.url(), `${url}/job/ndvi/compare/1.10.0:1.1.0..1.2.0:1.0.0`, "no scripts: a comparison");
+  await visit("/job/ndvi");
+  await page.click("summary >> text=CWL tool");
+  check(await page.isVisible("text=ndvi-1.10.0.cwl"), "no scripts: one of several commands is shown");
   await close("no scripts");
 }
 
@@ -193,6 +208,10 @@ async function withScripts(base) {
   await page.click(".copy button");
   await page.waitForFunction(() => document.querySelector(".copy button").textContent === "Copied");
   same(await page.evaluate(() => navigator.clipboard.readText()), await page.textContent(".copy code"), `the copy${where}`);
+
+  await visit("/job/ndvi");
+  await page.selectOption(".job-head select", "1.2.0:1.0.0");
+  await page.waitForURL(`${base}/job/ndvi/1.2.0/1.0.0`);
 
   await page.click("#theme");
   same(await page.getAttribute("html", "data-theme"), "dark", `the theme changes${where}`);
@@ -273,8 +292,10 @@ async function hostileTexts() {
   const plain = (text) => [...text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, " ")].slice(0, 190).join("").trim();
   const shown = new Set();
   let next = "/search?facet.tag=hostile&kind=image&sort=name";
+  const jobs = [];
   while (next) {
     await visit(next);
+    jobs.push(...(await page.$$eval(".hit h2 a", (titles) => titles.map((title) => title.getAttribute("href")))));
     for (const title of await page.$$(".hit h2 a")) shown.add([...(await title.evaluate(read))].slice(0, 190).join("").trim());
     const link = await page.$("a[rel=next]");
     next = link && (await link.getAttribute("href"));
@@ -286,6 +307,13 @@ async function hostileTexts() {
     same(await page.inputValue("#find input"), query.replace(/[\r\n]/g, "").replace(/^[ \t]+|[ \t]+$/g, ""), "the field has the query");
     check(!(await page.evaluate(() => document.querySelector("main :is(script, img, iframe, object, embed, style, base, link, video, math)"))), `no element of ${query}`);
   }
+  for (const job of jobs) {
+    await visit(job);
+    const text = await page.$eval("h1", read);
+    shown.delete([...text].slice(0, 190).join("").trim());
+    check(!(await page.evaluate(() => document.querySelector("main :is(script, iframe, object, embed, style, base, link, video, math, template), main img:not([src*=badge])"))), `no element of ${text}`);
+  }
+  same([...shown], [], "every job's page has its title");
   // What is suggested, and what a script puts into the page.
   await visit("/search");
   for (const text of ["<img", "script", "alert", "zero", "onmouseover"]) {

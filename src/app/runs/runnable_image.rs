@@ -81,9 +81,8 @@ fn of_catalogue(image: &CatalogueImage) -> Result<RunnableImage> {
     if !image.facts.valid {
         return Err(invalid(&name));
     }
-    let repository = name.rsplit_once(':').map_or(&*name, |(repository, _)| repository);
     Ok(RunnableImage {
-        pinned: reference(&format!("{repository}@{}", image.digest))?,
+        pinned: reference(&image.pinned_reference())?,
         registry: Some(image.registry_id.0),
         digest: Some(image.digest.clone()),
         manifest: SeedManifest::parse(&image.facts.manifest).map_err(|_| invalid(&name))?,

@@ -85,6 +85,6 @@ fn mount(bind: &BindMount) -> String {
 }
 
 /// Quotes a word for a POSIX shell; NUL is dropped.
-pub(in crate::engine) fn quoted(word: &str) -> Cow<'_, str> {
+pub fn quoted(word: &str) -> Cow<'_, str> {
     shlex::try_quote(word).unwrap_or_else(|_| Cow::Owned(format!("'{}'", word.replace('\0', ""))))
 }

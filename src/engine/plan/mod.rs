@@ -3,7 +3,7 @@
 
 pub mod command;
 pub mod container;
-pub(super) mod docker_run;
+pub mod docker_run;
 pub mod request;
 
 mod files;

@@ -5,11 +5,11 @@ use std::convert::Infallible;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::assets;
 use crate::app::App;
 use crate::catalog::ImageId;
+use crate::http::path_part::job_path;
 use crate::http::proxied::PublicPrefix;
 
 /// Asks for the content of `<main>` only, to replace it in a page that is open.
@@ -17,9 +17,6 @@ static FRAGMENT: HeaderName = HeaderName::from_static("x-fragment");
 
 /// Cookie in which a browser keeps the theme, so that the first byte of a page has it.
 const THEME_COOKIE: &str = "silo-theme";
-
-/// Characters that need no encoding in a part of a path (RFC 3986, `unreserved`).
-const SEGMENT: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The part of the main navigation that a page belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,7 +79,7 @@ impl PageFrame {
 
     /// The address of a job's page.
     pub fn job_url(&self, name: &str) -> String {
-        self.url(&format!("/job/{}", segment(name)))
+        self.url(&job_path(name))
     }
 
     /// The address of an image, which leads to its job's page.
@@ -126,11 +123,6 @@ impl FromRequestParts<App> for PageFrame {
     }
 }
 
-/// A text as one part of a path. Browsers read the parts `.` and `..` as folders, however they are encoded.
-pub fn segment(text: &str) -> String {
-    utf8_percent_encode(text, &SEGMENT).to_string()
-}
-
 fn theme(headers: &HeaderMap) -> Option<&'static str> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -140,8 +132,6 @@ fn theme(headers: &HeaderMap) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     #[test]
@@ -154,16 +144,6 @@ mod tests {
         ] {
             let headers = HeaderMap::from_iter([(header::COOKIE, cookie.parse().expect("a value"))]);
             assert_eq!(theme(&headers), expected, "{cookie}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_part_of_a_path_comes_back_as_it_was(text in "(?s).{0,40}") {
-            let part = segment(&text);
-            prop_assert!(part.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#\"<>&'".contains(&byte)));
-            let back = percent_encoding::percent_decode_str(&part).decode_utf8().expect("UTF-8");
-            prop_assert_eq!(back, text);
         }
     }
 }

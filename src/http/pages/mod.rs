@@ -20,8 +20,8 @@
 //! A template begins with `{% extends "layout.html" %}` and fills the blocks `title` (plain text, without "SILO"),
 //! `main`, and, if needed, `head` (links such as feeds). In templates:
 //! - links and form addresses of our own: `{{ frame.url("/search") }}`, which adds the prefix of a proxy; files of
-//!   `assets/`: `{{ frame.asset("silo.css") }}`; jobs: `{{ frame.job_url(name) }}`; other hostile parts of paths:
-//!   [`segment`];
+//!   `assets/`: `{{ frame.asset("silo.css") }}`; jobs: `{{ frame.job_url(name) }}`; other paths with texts of
+//!   others: `http/path_part.rs`;
 //! - texts of others (manifests, registries, users): `{{ text|shown }}` in elements, where control and bidi characters
 //!   become visible boxes, and `{{ text|plain }}` in attributes and in `<title>` (`use super::filters;` beside the
 //!   struct). The value of a form field stays as it is;
@@ -37,8 +37,10 @@ mod filters;
 mod frame;
 mod help;
 mod hits;
+mod job;
 mod page_headers;
 mod ports;
+mod problems;
 mod search;
 
 use askama::Template;
@@ -55,10 +57,11 @@ pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::Anyone;
-    routes
+    job::add(routes)
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/help", Anyone, help::help)
+        .add_page("/help/problems", Anyone, problems::problems)
         .add_page("/assets/{hash}/{name}", Anyone, assets::asset)
 }
 

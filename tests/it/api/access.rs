@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 88] = [
+const REQUESTS: [(&str, &str, &str); 98] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -86,6 +86,10 @@ const REQUESTS: [(&str, &str, &str); 88] = [
     ("GET", "/api/v1/jobs", "/api/v1/jobs"),
     ("GET", "/api/v1/jobs/{id}", "/api/v1/jobs/999"),
     ("GET", "/api/v1/jobs/{id}/origins", "/api/v1/jobs/999/origins"),
+    ("GET", "/api/v1/jobs/{id}/compare/{versions}", "/api/v1/jobs/999/compare/1.0.0..2.0.0"),
+    ("GET", "/api/v1/jobs/{id}/badge.svg", "/api/v1/jobs/999/badge.svg"),
+    ("GET", "/api/v1/images/{id}/cwl", "/api/v1/images/999/cwl"),
+    ("GET", "/api/v1/images/{id}/script", "/api/v1/images/999/script"),
     ("GET", "/api/v1/users", "/api/v1/users"),
     ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),
@@ -97,6 +101,12 @@ const REQUESTS: [(&str, &str, &str); 88] = [
     ("GET", "/openapi.yaml", "/openapi.yaml"),
     ("GET", "/search", "/search?q=a"),
     ("GET", "/help", "/help"),
+    ("GET", "/help/problems", "/help/problems"),
+    ("GET", "/job/{name}", "/job/none"),
+    ("GET", "/job/{name}/{job_version}/{package_version}", "/job/none/1.0.0/1.0.0"),
+    ("GET", "/job/{name}/compare", "/job/none/compare"),
+    ("GET", "/job/{name}/compare/{versions}", "/job/none/compare/1.0.0..2.0.0"),
+    ("GET", "/image/{id}", "/image/999"),
     ("GET", "/assets/{hash}/{name}", "/assets/0/silo.css"),
 ];
 

@@ -51,7 +51,7 @@ async fn jobs_are_listed_and_shown_with_their_versions() {
     assert_eq!(names(versions, "jobVersion"), ["1.10.0", "1.9.0", "1.0.0"]);
     assert!(versions.iter().all(|version| version["images"] == 1));
     silo.anonymous().get("/api/v1/jobs/999").await.expect(404);
-    silo.anonymous().get("/api/v1/jobs/x").await.expect(400);
+    silo.anonymous().get("/api/v1/jobs/x").await.expect(404);
     assert_eq!(
         silo.anonymous().get("/api/v1/jobs?name=none").await.expect(200).json(),
         json!({"items": [], "next": null})

@@ -13,6 +13,7 @@ mod feed;
 mod full_disk;
 mod hooks;
 mod hostile;
+mod job_detail;
 mod legacy;
 mod lists;
 mod native;

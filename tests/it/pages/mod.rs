@@ -5,6 +5,7 @@ mod assets;
 mod errors;
 mod home;
 mod hostile;
+mod job;
 mod markup;
 mod prefix;
 mod search;

@@ -74,6 +74,35 @@ both!(a_higher_version_of_somebody_else_takes_nothing_over, |store| {
     assert_eq!(store.job_page(&filter("mal"), &page).await.unwrap(), []);
 });
 
+both!(images_with_the_same_versions_are_described_by_one_that_represents_the_job, |store| {
+    let (hub, lab) = (registry(&store, "hub").await, registry(&store, "lab").await);
+    let rival = by("mal", "ndvi", "1.0.0");
+    let ours = by("ada", "ndvi", "1.0.0");
+    scan(&store, hub.id, &[("geo/ndvi-seed", "1", &ours)]).await;
+    scan(&store, lab.id, &[("ndvi-seed", "1", &rival), ("mirror/ndvi-seed", "1", &ours)]).await;
+    let id = store.job_id_by_name("ndvi").await.unwrap();
+    assert_eq!(id, Some(job(&store, "ndvi").await.id));
+    assert_eq!(store.job_id_by_name("NDVI").await.unwrap(), None);
+
+    let versions = store.job_version_summaries(id.unwrap()).await.unwrap();
+    let [version] = &versions[..] else { panic!("one version: {versions:?}") };
+    let [package] = &version.packages[..] else { panic!("one package: {version:?}") };
+    assert_eq!((version.images, package.images, package.reference.as_str()), (3, 3, "hub.example/geo/ndvi-seed:1"));
+    let image = store.image_get(package.image_id).await.unwrap().expect("it is there");
+    let described = (image.digest, image.platforms, image.size, image.built_at, image.first_seen_at, image.changed_at);
+    let package = package.clone();
+    let told =
+        (package.digest, package.platforms, package.size, package.built_at, package.first_seen_at, package.changed_at);
+    assert_eq!(told, described);
+
+    let places = store.image_places(version.version.id, "1.0.0", 9).await.unwrap();
+    let references: Vec<&str> = places.iter().map(|place| place.reference.as_str()).collect();
+    let expected = ["hub.example/geo/ndvi-seed:1", "lab.example/mirror/ndvi-seed:1", "lab.example/ndvi-seed:1"];
+    assert_eq!(references, expected, "those that represent the job first");
+    assert_eq!(store.image_places(version.version.id, "1.0.0", 1).await.unwrap(), places[..1]);
+    assert_eq!(store.image_places(version.version.id, "2.0.0", 9).await.unwrap(), []);
+});
+
 both!(a_mirror_is_no_rival_and_the_first_comes_back_first, |store| {
     let (hub, lab, mirror) =
         (registry(&store, "hub").await, registry(&store, "lab").await, registry(&store, "mirror").await);

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use silo::api::events::EventPageReply;
 use silo::api::images::{ImageDetailReply, ImageReply};
-use silo::api::jobs::{JobDetailReply, JobOriginReply, JobReply};
+use silo::api::jobs::{JobComparisonReply, JobDetailReply, JobOriginReply, JobReply};
 use silo::api::problem::ProblemReply;
 use silo::api::registries::{HookReply, RegistryReply, RepositoryReply};
 use silo::api::runs::{
@@ -38,6 +38,7 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "jobs") => same::<PageReply<JobReply>>(text),
         ("GET", "jobs/{id}") => same::<JobDetailReply>(text),
         ("GET", "jobs/{id}/origins") => same::<PageReply<JobOriginReply>>(text),
+        ("GET", "jobs/{id}/compare/{versions}") => same::<JobComparisonReply>(text),
         ("GET", "registries") => same::<Vec<RegistryReply>>(text),
         ("POST", "registries") | (_, "registries/{id}") => same::<RegistryReply>(text),
         ("GET", "registries/{id}/repositories") => same::<PageReply<RepositoryReply>>(text),

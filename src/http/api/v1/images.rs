@@ -1,16 +1,19 @@
-//! `/api/v1/images`.
+//! `/api/v1/images`, and exports of their jobs.
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use http::{HeaderValue, header};
 use serde::Deserialize;
 
 use super::lists::{AskedPage, SortWords};
 use crate::api::PageReply;
 use crate::api::images::{ImageDetailReply, ImageReply, PastDigestReply};
-use crate::app::App;
+use crate::app::{App, ExportFormat};
 use crate::catalog::{CatalogueImage, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::file::disposition;
 use crate::seed::manifest;
 
 impl ImageDetailReply {
@@ -97,4 +100,33 @@ pub(super) async fn get(
     let id = ImageId(id(&image)?);
     let image = app.image_get(id).await?;
     Ok(Json(ImageDetailReply::new(image, app.image_history(id).await?)))
+}
+
+/// A job as a tool of the Common Workflow Language.
+pub(super) async fn cwl(
+    State(app): State<App>,
+    PathParameters(image): PathParameters<String>,
+) -> Result<impl IntoResponse> {
+    export(&app, &image, ExportFormat::Cwl, "application/cwl+json", "cwl").await
+}
+
+/// A job as a Bash script.
+pub(super) async fn script(
+    State(app): State<App>,
+    PathParameters(image): PathParameters<String>,
+) -> Result<impl IntoResponse> {
+    export(&app, &image, ExportFormat::Script, "text/x-shellscript; charset=utf-8", "sh").await
+}
+
+async fn export(
+    app: &App,
+    image: &str,
+    format: ExportFormat,
+    media_type: &'static str,
+    extension: &str,
+) -> Result<impl IntoResponse + use<>> {
+    let (image, exported) = app.image_export(ImageId(id(image)?), format).await?;
+    let name = format!("{}-{}.{extension}", image.facts.job_name, image.facts.job_version);
+    let media_type = HeaderValue::from_static(media_type);
+    Ok(([(header::CONTENT_TYPE, media_type), (header::CONTENT_DISPOSITION, disposition(&name))], exported.text))
 }

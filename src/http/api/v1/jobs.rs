@@ -4,18 +4,24 @@ use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::IntoResponse;
+use http::{HeaderName, header};
 use serde::Deserialize;
 
+use super::badge;
 use super::lists::{AskedPage, SortWords};
 use crate::api::PageReply;
-use crate::api::jobs::{JobDetailReply, JobGroupReply, JobReply, JobVersionReply};
-use crate::app::{App, JobOverview};
+use crate::api::jobs::{
+    ComparedImageReply, JobComparisonReply, JobDetailReply, JobGroupReply, JobPackageReply, JobReply, JobVersionReply,
+};
+use crate::app::{App, Error, JobComparison, JobOverview};
 use crate::catalog::{
-    CatalogueJob, JobFilter, JobGroup, JobId, JobOrigin, JobSummary, JobVersionSummary, NameOrder, OriginId,
-    RegistryId, SortKey,
+    CatalogueImage, CatalogueJob, JobFilter, JobGroup, JobOrigin, JobPackageSummary, JobSummary, JobVersionSummary,
+    NameOrder, OriginId, RegistryId, SortKey,
 };
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::path_part::{job_key, version_range};
 
 impl From<JobSummary> for JobReply {
     fn from(summary: JobSummary) -> Self {
@@ -63,13 +69,33 @@ impl JobReply {
 }
 
 impl From<JobVersionSummary> for JobVersionReply {
-    fn from(JobVersionSummary { version, images, represents }: JobVersionSummary) -> Self {
+    fn from(JobVersionSummary { version, images, represents, packages }: JobVersionSummary) -> Self {
         Self {
             id: version.id.0,
             job_version: version.job_version,
             package_version: version.latest_package_version,
             images,
             representative: represents,
+            packages: packages.into_iter().map(JobPackageReply::from).collect(),
+        }
+    }
+}
+
+impl From<JobPackageSummary> for JobPackageReply {
+    fn from(package: JobPackageSummary) -> Self {
+        Self {
+            package_version: package.package_version,
+            images: package.images,
+            image: package.reference,
+            image_id: package.image_id.0,
+            digest: package.digest,
+            platforms: package.platforms,
+            size: package.size,
+            built_at: package.built_at,
+            first_seen_at: package.first_seen_at,
+            changed_at: package.changed_at,
+            valid: package.valid,
+            origin: package.origin.into(),
         }
     }
 }
@@ -108,7 +134,47 @@ pub(super) async fn get(
     State(app): State<App>,
     PathParameters(job): PathParameters<String>,
 ) -> Result<Json<JobDetailReply>> {
-    let JobOverview { summary, versions, origins } = app.job_overview(JobId(id(&job)?)).await?;
+    let JobOverview { summary, versions, origins } = app.job_overview(&job_key(&job)).await?;
     let job = JobReply::new(summary, Some(origins));
     Ok(Json(JobDetailReply { job, versions: versions.into_iter().map(JobVersionReply::from).collect() }))
+}
+
+impl From<CatalogueImage> for ComparedImageReply {
+    fn from(image: CatalogueImage) -> Self {
+        Self {
+            image: image.pull_reference(),
+            image_id: image.id.0,
+            digest: image.digest,
+            job_version: image.facts.job_version,
+            package_version: image.facts.package_version,
+        }
+    }
+}
+
+pub(super) async fn compare(
+    State(app): State<App>,
+    PathParameters((job, versions)): PathParameters<(String, String)>,
+) -> Result<Json<JobComparisonReply>> {
+    let range = version_range(&versions);
+    let (old, new) = range.ok_or_else(|| Error::Invalid("Name two versions as OLD..NEW".to_owned()))?;
+    let JobComparison { old, new, changes } = app.job_compare(&job_key(&job), &old, &new).await?;
+    Ok(Json(JobComparisonReply { old: old.into(), new: new.into(), changes }))
+}
+
+/// How long others may show a badge that they fetched.
+const BADGE_CACHE: (HeaderName, &str) = (header::CACHE_CONTROL, "public, max-age=300");
+
+/// A badge may be shown by pages of others, and does nothing if it is opened by itself.
+const BADGE_POLICY: [(HeaderName, &str); 2] = [
+    (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+];
+
+pub(super) async fn badge(
+    State(app): State<App>,
+    PathParameters(job): PathParameters<String>,
+) -> Result<impl IntoResponse> {
+    let JobSummary { job, valid, .. } = app.job_summary(&job_key(&job)).await?;
+    let svg = badge::badge(&job.latest_job_version, valid);
+    Ok(([BADGE_CACHE, (header::CONTENT_TYPE, "image/svg+xml")], BADGE_POLICY, svg))
 }

@@ -1,5 +1,6 @@
 //! The native API below `/api/v1`: plural nouns, cursor paging, problem documents (RFC 9457).
 
+mod badge;
 mod events;
 mod feed;
 mod hooks;
@@ -45,9 +46,13 @@ pub(crate) fn add(routes: RouteTable) -> RouteTable {
         .add(GET, "/api/v1/version", Anyone, version)
         .add(GET, "/api/v1/images", Anyone, images::list)
         .add(GET, "/api/v1/images/{id}", Anyone, images::get)
+        .add(GET, "/api/v1/images/{id}/cwl", Anyone, images::cwl)
+        .add(GET, "/api/v1/images/{id}/script", Anyone, images::script)
         .add(GET, "/api/v1/jobs", Anyone, jobs::list)
         .add(GET, "/api/v1/jobs/{id}", Anyone, jobs::get)
         .add(GET, "/api/v1/jobs/{id}/origins", Anyone, origins::list)
+        .add(GET, "/api/v1/jobs/{id}/compare/{versions}", Anyone, jobs::compare)
+        .add(GET, "/api/v1/jobs/{id}/badge.svg", Anyone, jobs::badge)
         .add(GET, "/api/v1/users", Admin, users::list)
         .add(POST, "/api/v1/validate", Anyone, validate::validate)
         .add(GET, "/api/v1/registries", Anyone, registries::list)

@@ -8,9 +8,10 @@ use super::limit;
 use crate::api::PageReply;
 use crate::api::jobs::{JobGroupReply, JobOriginReply, LatestImageReply, OriginReply};
 use crate::app::App;
-use crate::catalog::{ImageOrigin, JobGroup, JobId, JobOrigin, MaintainerContact, OriginId, RegistryId};
+use crate::catalog::{ImageOrigin, JobGroup, JobOrigin, MaintainerContact, OriginId, RegistryId};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::path_part::job_key;
 
 impl From<ImageOrigin> for OriginReply {
     fn from(origin: ImageOrigin) -> Self {
@@ -79,7 +80,7 @@ pub(super) async fn list(
 ) -> Result<Json<PageReply<JobOriginReply>>> {
     let limit = limit(asked.limit)?;
     let after = OriginId(asked.cursor.unwrap_or_default());
-    let origins = app.job_origin_page(JobId(id(&job)?), asked.group.map(OriginId), after, limit).await?;
+    let origins = app.job_origin_page(&job_key(&job), asked.group.map(OriginId), after, limit).await?;
     let next = origins.last().filter(|_| origins.len() == limit as usize).map(|last| last.id.to_string());
     Ok(Json(PageReply { items: origins.into_iter().map(JobOriginReply::from).collect(), next }))
 }
