@@ -68,7 +68,7 @@ pub struct AttemptRequest<'a> {
     pub log_cap: u64,
     /// Time limit for capturing the outputs.
     pub capture_limit: Option<Duration>,
-    /// See [`DiskQuota::keep_free`].
+    /// See `DiskQuota::keep_free`.
     pub keep_free: u64,
     /// How long an engine is waited for that does not answer while the job runs; `None`: the attempt is to be resumed by the caller.
     pub engine_away: Option<Duration>,

@@ -3,7 +3,7 @@
 //!
 //! A page is one handler, *extract → one call of `app` → template*:
 //!
-//! ```ignore
+//! ```text
 //! #[derive(Template)]
 //! #[template(path = "job.html", blocks = ["main"])]
 //! struct JobPage {
