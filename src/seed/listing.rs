@@ -14,7 +14,7 @@ const DEEPEST: usize = 128;
 
 /// What a part of a line is, for colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanKind {
+pub enum JsonSpanKind {
     Key,
     Text,
     /// A number, `true`, `false` or `null`.
@@ -26,7 +26,7 @@ pub enum SpanKind {
 /// A part of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListingSpan {
-    pub kind: SpanKind,
+    pub kind: JsonSpanKind,
     pub text: String,
 }
 
@@ -147,24 +147,24 @@ impl ListingWriter {
             TokenKind::Close => {
                 self.open.pop();
                 self.end_line();
-                self.put(SpanKind::Punctuation, text);
+                self.put(JsonSpanKind::Punctuation, text);
             }
             TokenKind::Comma => {
-                self.put(SpanKind::Punctuation, text);
+                self.put(JsonSpanKind::Punctuation, text);
                 self.end_line();
                 self.next();
             }
-            TokenKind::Colon => self.put(SpanKind::Punctuation, ": "),
+            TokenKind::Colon => self.put(JsonSpanKind::Punctuation, ": "),
             TokenKind::Text if self.open.last().is_some_and(|open| open.is_object && open.key.is_none()) => {
                 if let Some(open) = self.open.last_mut() {
                     open.key = Some(serde_json::from_str(text).unwrap_or_default());
                 }
-                self.put(SpanKind::Key, text);
+                self.put(JsonSpanKind::Key, text);
                 self.mark();
             }
             TokenKind::Text | TokenKind::Literal => {
                 self.mark();
-                let kind = if kind == TokenKind::Text { SpanKind::Text } else { SpanKind::Literal };
+                let kind = if kind == TokenKind::Text { JsonSpanKind::Text } else { JsonSpanKind::Literal };
                 self.put(kind, text);
             }
         }
@@ -174,7 +174,7 @@ impl ListingWriter {
     fn open(&mut self, tokens: &[JsonToken<'_>]) -> usize {
         let text = tokens[0].1;
         let place = self.mark();
-        self.put(SpanKind::Punctuation, text);
+        self.put(JsonSpanKind::Punctuation, text);
         self.open.push(OpenValue { is_object: text == "{", index: 0, key: None, place });
         let Some(end) = one_line(tokens) else {
             self.end_line();
@@ -183,17 +183,17 @@ impl ListingWriter {
         for (kind, text) in &tokens[1..end] {
             match kind {
                 TokenKind::Comma => {
-                    self.put(SpanKind::Punctuation, ", ");
+                    self.put(JsonSpanKind::Punctuation, ", ");
                     self.next();
                 }
                 kind => {
                     self.mark();
-                    self.put(if *kind == TokenKind::Text { SpanKind::Text } else { SpanKind::Literal }, text);
+                    self.put(if *kind == TokenKind::Text { JsonSpanKind::Text } else { JsonSpanKind::Literal }, text);
                 }
             }
         }
         self.open.pop();
-        self.put(SpanKind::Punctuation, tokens[end].1);
+        self.put(JsonSpanKind::Punctuation, tokens[end].1);
         end + 1
     }
 
@@ -218,11 +218,11 @@ impl ListingWriter {
         Some(place)
     }
 
-    fn put(&mut self, kind: SpanKind, text: &str) {
+    fn put(&mut self, kind: JsonSpanKind, text: &str) {
         if self.line.is_empty() {
             let depth = self.open.len().min(DEEPEST);
             if depth > 0 {
-                self.line.push(ListingSpan { kind: SpanKind::Punctuation, text: "  ".repeat(depth) });
+                self.line.push(ListingSpan { kind: JsonSpanKind::Punctuation, text: "  ".repeat(depth) });
             }
         }
         self.line.push(ListingSpan { kind, text: text.to_owned() });
@@ -356,10 +356,16 @@ mod tests {
         let lines = ["/a", "/b~1c/1", "/d/1/e", "/d/7/e", "/nothing", "", "/f"].map(|pointer| listing.line_of(pointer));
         assert_eq!(lines, [2, 4, 10, 5, 1, 1, 1]);
         assert!(!listing.is_cut);
-        let kinds: Vec<SpanKind> = listing.lines[1].iter().map(|span| span.kind).collect();
+        let kinds: Vec<JsonSpanKind> = listing.lines[1].iter().map(|span| span.kind).collect();
         assert_eq!(
             kinds,
-            [SpanKind::Punctuation, SpanKind::Key, SpanKind::Punctuation, SpanKind::Literal, SpanKind::Punctuation]
+            [
+                JsonSpanKind::Punctuation,
+                JsonSpanKind::Key,
+                JsonSpanKind::Punctuation,
+                JsonSpanKind::Literal,
+                JsonSpanKind::Punctuation
+            ]
         );
     }
 
@@ -394,7 +400,7 @@ mod tests {
                 let (_, key) = pointer.rsplit_once('/').unwrap();
                 let line = &listing.lines[listing.line_of(pointer) - 1];
                 let key = format!("\"{key}\"");
-                prop_assert!(line.iter().any(|span| span.kind == SpanKind::Key && span.text == key), "{pointer}");
+                prop_assert!(line.iter().any(|span| span.kind == JsonSpanKind::Key && span.text == key), "{pointer}");
             }
         }
     }

@@ -128,7 +128,7 @@ impl Shared {
                 "timeout": 600,
                 "interface": {
                     "inputs": {"files": [{"name": "FILE", "required": false}, {"name": "ALL", "required": false, "multiple": true}]},
-                    "mounts": [{"name": "WORK", "path": "/work", "mode": "rw"}]
+                    "mounts": [{"name": "WORK", "path": "/data", "mode": "rw"}]
                 }
             }),
         );
@@ -160,7 +160,7 @@ impl Shared {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mount_that_was_exchanged_while_its_run_waits_is_not_mounted() {
     let mounted = Shared::with(&[("SILO__RUNS__WORKERS", "1")]).await;
-    let image = mounted.image(&format!("cat /work/f; echo owned >/work/owned; {WAITS}")).await;
+    let image = mounted.image(&format!("cat /data/f; echo owned >/data/owned; {WAITS}")).await;
     let (first, output) = mounted.runs.begun(json!({"image": image, "mounts": {"WORK": mounted.path("root")}})).await;
     let form = json!({"image": image, "mounts": {"WORK": mounted.path("root/d")}});
     let (second, _) = told(&mounted.runs.submit(form).await);
@@ -197,7 +197,7 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
     };
     let address = overheard(socket.path(), tell).await;
     let mounted = Shared::with(&[("SILO__RUNS__ENGINE", &address)]).await;
-    let image = mounted.image("cat $FILE $ALL/* /work/f; echo owned >/work/owned").await;
+    let image = mounted.image("cat $FILE $ALL/* /data/f; echo owned >/data/owned").await;
     let [f, d, away, host] = ["root/f", "root/d", "root/away", "host"].map(|name| mounted.path(name));
     let files = json!({"FILE": {"path": f}, "ALL": {"path": d}});
     let form = json!({"image": image, "files": files, "mounts": {"WORK": d}});
@@ -217,7 +217,7 @@ async fn inputs_and_mounts_are_those_that_were_checked_whatever_is_there_when_th
     assert_eq!(fs::read_to_string(mounted.path("root/away/owned")).unwrap(), "owned\n");
     assert!(!mounted.path("host/owned").exists());
     // The record has the submitted paths.
-    assert!(record["dockerRun"].as_str().unwrap().contains("root/d,target=/work"), "{record:#}");
+    assert!(record["dockerRun"].as_str().unwrap().contains("root/d,target=/data"), "{record:#}");
     mounted.holds_nothing(&record);
 }
 
@@ -239,7 +239,7 @@ async fn far_away() -> String {
 async fn an_engine_that_does_not_see_our_mounts_gets_copies_and_whole_roots() {
     let address = far_away().await;
     let mounted = Shared::with(&[("SILO__RUNS__ENGINE", &address)]).await;
-    let image = mounted.image("cat $FILE $ALL/* /work/f; echo owned >/work/owned").await;
+    let image = mounted.image("cat $FILE $ALL/* /data/f; echo owned >/data/owned").await;
     let files = json!({"FILE": {"path": mounted.path("root/f")}, "ALL": {"path": mounted.path("root/d")}});
     let form = json!({"image": image, "files": files, "mounts": {"WORK": mounted.path("root/d")}});
     let reply = mounted.runs.silo.post("/api/v1/runs", form).await;

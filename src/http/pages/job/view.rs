@@ -11,7 +11,7 @@ use crate::catalog::{CatalogueImage, ImagePlace, JobGroup, JobPackageSummary, Pa
 use crate::http::pages::ports::{cut, mebibytes};
 use crate::http::pages::{PageFrame, filters};
 use crate::http::path_part::{job_key_part, job_path, job_version_path, version_part, version_value};
-use crate::seed::listing::{ListingSpan, ManifestListing, SpanKind};
+use crate::seed::listing::{JsonSpanKind, ListingSpan, ManifestListing};
 use crate::seed::{ManifestProblem, ProblemSeverity, manifest};
 
 /// Most versions that a page lists and offers.
@@ -35,20 +35,20 @@ pub struct JobPage {
     warnings: usize,
     /// What is unusual about the image: it does not represent the job, or is an older one.
     notes: Vec<PageNote>,
-    versions: Vec<VersionRow>,
+    versions: Vec<ListedVersion>,
     more_versions: usize,
     job_url: String,
     compare_url: String,
     manifest: ManifestView,
-    problems: Vec<ProblemRow>,
+    problems: Vec<ListedProblem>,
     lines: Vec<ListingLine>,
     is_cut: bool,
     image_url: String,
     groups: Vec<CommandGroup>,
     facts: ImageFacts,
     history: Vec<HistoryRow>,
-    places: Vec<PlaceRow>,
-    others: Vec<PlaceRow>,
+    places: Vec<ListedPlace>,
+    others: Vec<ListedPlace>,
     tags: Vec<TagLink>,
     feed_url: String,
     badge_url: String,
@@ -64,7 +64,7 @@ struct PageNote {
 }
 
 /// A version of the job.
-pub struct VersionRow {
+pub struct ListedVersion {
     pub job_version: String,
     pub package_version: String,
     /// The value that the forms send.
@@ -84,7 +84,7 @@ pub struct VersionRow {
 }
 
 /// A problem of the manifest.
-struct ProblemRow {
+struct ListedProblem {
     severity: &'static str,
     /// CSS class of its sign.
     sign: &'static str,
@@ -144,7 +144,7 @@ struct HistoryRow {
 }
 
 /// Another place of the job.
-struct PlaceRow {
+struct ListedPlace {
     url: String,
     label: String,
     registry: String,
@@ -265,12 +265,12 @@ fn notes(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> Vec<Pa
 }
 
 /// All versions with their packages, highest first.
-pub fn versions(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> Vec<VersionRow> {
+pub fn versions(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> Vec<ListedVersion> {
     let shown = version_part(&image.facts.job_version, &image.facts.package_version);
     let row = |job_version: &str, package: &JobPackageSummary| {
         let name = &image.facts.job_name;
         let version = version_part(job_version, &package.package_version);
-        VersionRow {
+        ListedVersion {
             url: frame.url(&job_version_path(name, job_version, &package.package_version)),
             compare_url: frame.url(&format!("{}/compare/{version}..{shown}", job_path(name))),
             job_version: job_version.to_owned(),
@@ -294,9 +294,9 @@ pub fn versions(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) ->
     pairs.take(MOST_VERSIONS).map(|(version, package)| row(version, package)).collect()
 }
 
-fn problem_row(problem: &ManifestProblem, listing: &ManifestListing) -> ProblemRow {
+fn problem_row(problem: &ManifestProblem, listing: &ManifestListing) -> ListedProblem {
     let line = listing.line_of(&problem.path);
-    ProblemRow {
+    ListedProblem {
         severity: problem.severity.as_str(),
         sign: match problem.severity {
             ProblemSeverity::Error => "state bad",
@@ -314,10 +314,10 @@ fn problem_row(problem: &ManifestProblem, listing: &ManifestListing) -> ProblemR
 fn lines(listing: ManifestListing) -> Vec<ListingLine> {
     let span = |ListingSpan { kind, text }: ListingSpan| LineSpan {
         class: match kind {
-            SpanKind::Key => "k",
-            SpanKind::Text => "s",
-            SpanKind::Literal => "n",
-            SpanKind::Punctuation => "",
+            JsonSpanKind::Key => "k",
+            JsonSpanKind::Text => "s",
+            JsonSpanKind::Literal => "n",
+            JsonSpanKind::Punctuation => "",
         },
         text: cut(&text, LONGEST_SPAN),
     };
@@ -365,12 +365,12 @@ fn history_row(PastDigest { digest, since, until }: PastDigest) -> HistoryRow {
 }
 
 /// The places of images with the same versions; empty if there is only this one.
-fn place_rows(frame: &PageFrame, image: &CatalogueImage, places: Vec<ImagePlace>) -> Vec<PlaceRow> {
+fn place_rows(frame: &PageFrame, image: &CatalogueImage, places: Vec<ImagePlace>) -> Vec<ListedPlace> {
     if places.len() < 2 {
         return Vec::new();
     }
     let path = job_version_path(&image.facts.job_name, &image.facts.job_version, &image.facts.package_version);
-    let row = |place: ImagePlace| PlaceRow {
+    let row = |place: ImagePlace| ListedPlace {
         url: frame.url(&format!("{path}?image={}", place.image_id)),
         is_shown: place.image_id == image.id,
         label: place.reference,
@@ -380,8 +380,8 @@ fn place_rows(frame: &PageFrame, image: &CatalogueImage, places: Vec<ImagePlace>
 }
 
 /// The latest images of other maintainers' jobs with this name.
-fn other_groups(frame: &PageFrame, name: &str, job: &JobOverview) -> Vec<PlaceRow> {
-    let row = |JobGroup { leader, .. }: &JobGroup| PlaceRow {
+fn other_groups(frame: &PageFrame, name: &str, job: &JobOverview) -> Vec<ListedPlace> {
+    let row = |JobGroup { leader, .. }: &JobGroup| ListedPlace {
         url: frame.url(&format!(
             "{}?image={}",
             job_version_path(name, &leader.job_version, &leader.package_version),
