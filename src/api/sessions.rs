@@ -1,4 +1,4 @@
-//! Logins and users: `/api/v1/login`, `/api/v1/tickets`, `/api/v1/me` and `/api/v1/users`.
+//! Logins, sessions and users: `/api/v1/login`, `/api/v1/tickets`, `/api/v1/me` and `/api/v1/users`.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -13,6 +13,9 @@ pub struct LoginForm {
     pub username: String,
     #[serde(serialize_with = "exposed")]
     pub password: SecretString,
+    /// What the client calls the session.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
 }
 
 /// Of `PUT /api/v1/me/password`.
@@ -54,4 +57,31 @@ pub struct UserReply {
     /// See [`crate::catalog::UserRole`].
     pub role: WireWord,
     pub created_at: DateTime<Utc>,
+}
+
+/// The sessions of a user: `GET /api/v1/me/sessions`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionListReply {
+    pub items: Vec<SessionReply>,
+}
+
+/// A session of the user who asks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionReply {
+    pub id: String,
+    /// What its client called it; may be empty.
+    pub name: String,
+    /// See [`crate::catalog::SessionKind`].
+    pub kind: WireWord,
+    /// Whether it is the session of the request.
+    pub is_current: bool,
+    pub created_at: DateTime<Utc>,
+    /// To the minute.
+    pub last_used_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// Of the login; empty if unknown.
+    pub address: String,
+    /// `User-Agent` of the login; may be empty.
+    pub agent: String,
 }

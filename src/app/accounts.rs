@@ -1,4 +1,4 @@
-//! Accounts: login, authentication, and management of users.
+//! Accounts: login, authentication, and management of users. What users do with their sessions is in `sessions.rs`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,7 +9,9 @@ use secrecy::{ExposeSecret, SecretString};
 use super::names::{LONGEST_NAME, LONGEST_PASSWORD, check_password, check_user_name};
 use super::{App, Error, PASSWORD_FILE, Result};
 use crate::auth::{ClientNetwork, LoginOrigin, TokenClaims, random_id};
-use crate::catalog::{ListPage, NameOrder, UserAccount, UserFilter, UserId, UserRole};
+use crate::catalog::{
+    ListPage, NameOrder, SessionKind, SessionRecord, UserAccount, UserFilter, UserId, UserRole,
+};
 use crate::store;
 
 /// Form of a new user, as an admin fills it in.
@@ -25,7 +27,7 @@ pub struct NewUser {
 #[derive(Clone, Debug)]
 pub struct UserSession {
     pub user: UserAccount,
-    jti: String,
+    pub(super) jti: String,
 }
 
 /// The role with this name.
@@ -37,16 +39,31 @@ pub fn role_named(word: &str) -> Result<UserRole> {
         .ok_or_else(|| Error::Invalid(format!("There is no role '{word}': give admin, runner or user")))
 }
 
-/// Who sends a request, if authenticated, and from which network.
+/// Longest name of a session, in characters.
+const LONGEST_SESSION_NAME: usize = 100;
+
+/// A session of the pages ends after this time without a request; in all it lasts as long as a token.
+const PAGE_IDLE: TimeDelta = TimeDelta::hours(12);
+
+/// Uses of a session are noted at most so often, because each note is a write.
+const USE_STEP: TimeDelta = TimeDelta::minutes(1);
+
+/// Who sends a request, if authenticated, from where and with what.
 #[derive(Clone, Debug, Default)]
 pub struct RequestCaller {
     pub session: Option<UserSession>,
     pub network: Option<ClientNetwork>,
+    address: Option<IpAddr>,
+    agent: String,
 }
 
 impl RequestCaller {
-    pub fn new(session: Option<UserSession>, address: Option<IpAddr>) -> Self {
-        Self { session, network: address.map(ClientNetwork::of) }
+    /// `agent` is the `User-Agent`; a long one is cut.
+    pub fn new(session: Option<UserSession>, address: Option<IpAddr>, agent: &str) -> Self {
+        /// In characters.
+        const LONGEST_AGENT: usize = 300;
+        let agent = agent.chars().take(LONGEST_AGENT).collect();
+        Self { session, network: address.map(ClientNetwork::of), address, agent }
     }
 }
 
@@ -56,6 +73,11 @@ impl UserSession {
         Self { user, jti: String::new() }
     }
 
+    /// Id of the session, by which its user ends it.
+    pub fn id(&self) -> &str {
+        &self.jti
+    }
+
     /// The error for a user whose role is too low.
     pub fn refused(&self, needed: UserRole) -> Error {
         Error::Forbidden { user: self.user.username.clone(), role: self.user.role, needed }
@@ -63,17 +85,24 @@ impl UserSession {
 }
 
 impl App {
-    /// Issues a token for a name and password.
+    /// Issues a token for a name and password. `name` is what the client calls the session; it may be empty.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`], after the same amount of work whether or not the name exists; [`Error::Throttled`].
+    /// [`Error::Unauthenticated`], after the same amount of work whether or not the name exists; [`Error::Throttled`];
+    /// [`Error::Invalid`] for a long name of the session.
     pub async fn login(
         &self,
         username: &str,
         password: &SecretString,
         caller: &RequestCaller,
+        kind: SessionKind,
+        name: &str,
     ) -> Result<(String, DateTime<Utc>)> {
         let inner = &self.0;
+        if name.chars().count() > LONGEST_SESSION_NAME {
+            let text = format!("The name of a session may have at most {LONGEST_SESSION_NAME} characters");
+            return Err(Error::Invalid(text));
+        }
         let network = caller.network.map(|network| network.to_string()).unwrap_or_default();
         let known = match username.chars().count() > LONGEST_NAME {
             true => None,
@@ -102,22 +131,43 @@ impl App {
             return Err(Error::Unauthenticated("Invalid login"));
         };
         inner.throttle.succeeded(counted);
-        let now = inner.clock.now();
-        let expires_at = now + TimeDelta::hours(i64::from(inner.settings.auth.token_hours));
-        let jti = random_id();
-        inner.store.session_insert(&jti, user.id, expires_at).await?;
         if !network.is_empty() {
-            inner.store.login_network_keep(user.id, &network, now).await?;
+            inner.store.login_network_keep(user.id, &network, inner.clock.now()).await?;
         }
-        tracing::info!(account = user.username, "logged in");
+        self.session_begin(user, caller, kind, name).await
+    }
+
+    /// Begins a session of a user who has proved who they are: its token, and the time after which no use prolongs it.
+    async fn session_begin(
+        &self,
+        user: UserAccount,
+        caller: &RequestCaller,
+        kind: SessionKind,
+        name: &str,
+    ) -> Result<(String, DateTime<Utc>)> {
+        let inner = &self.0;
+        let now = inner.clock.now();
+        let ends_at = now + TimeDelta::hours(i64::from(inner.settings.auth.token_hours));
+        let session = SessionRecord {
+            id: random_id(),
+            name: name.to_owned(),
+            kind,
+            created_at: now,
+            last_used_at: now,
+            expires_at: if kind == SessionKind::Page { ends_at.min(now + PAGE_IDLE) } else { ends_at },
+            address: caller.address.map(|address| address.to_string()).unwrap_or_default(),
+            agent: caller.agent.clone(),
+        };
+        inner.store.session_insert(user.id, &session).await?;
+        tracing::info!(account = user.username, kind = kind.as_str(), "logged in");
         let claims = TokenClaims {
-            jti,
+            jti: session.id,
             username: user.username,
             iat: now.timestamp(),
-            exp: expires_at.timestamp(),
+            exp: ends_at.timestamp(),
             ticket: false,
         };
-        Ok((inner.tokens.issue(&claims), expires_at))
+        Ok((inner.tokens.issue(&claims), ends_at))
     }
 
     /// The session of an `Authorization` header. Any scheme word is accepted (`Token`, `token:`, `Bearer`), as in the
@@ -134,6 +184,14 @@ impl App {
         self.session_of(token, false).await
     }
 
+    /// The session of a token that a browser keeps in its cookie.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a forged, expired or revoked token.
+    pub async fn authenticate_cookie(&self, token: &str) -> Result<UserSession> {
+        self.session_of(token, false).await
+    }
+
     /// The session of a ticket that [`App::stream_ticket`] issued.
     ///
     /// # Errors
@@ -146,8 +204,26 @@ impl App {
         const INVALID: Error = Error::Unauthenticated("Invalid authorization token");
         let now = self.0.clock.now();
         let claims = self.0.tokens.verify(token, now).filter(|claims| claims.ticket == is_ticket).ok_or(INVALID)?;
-        let user = self.0.store.session_user(&claims.jti, now).await?.ok_or(INVALID)?;
-        Ok(UserSession { user, jti: claims.jti })
+        let found = self.0.store.session_user(&claims.jti, now).await?.ok_or(INVALID)?;
+        // A ticket is for one stream, and expires before its session.
+        if !is_ticket && now - found.last_used_at >= USE_STEP {
+            self.session_used(&claims, found.kind, now).await;
+        }
+        Ok(UserSession { user: found.user, jti: claims.jti })
+    }
+
+    /// Notes that a session was used; for the pages, this prolongs it. A database that cannot be written now does not
+    /// fail or delay the request.
+    async fn session_used(&self, claims: &TokenClaims, kind: SessionKind, now: DateTime<Utc>) {
+        const LONGEST: Duration = Duration::from_secs(1);
+        let ends_at = DateTime::from_timestamp(claims.exp, 0).filter(|_| kind == SessionKind::Page);
+        let expires_at = ends_at.map(|ends_at| ends_at.min(now + PAGE_IDLE));
+        let note = self.0.store.session_touch(&claims.jti, now, expires_at);
+        match tokio::time::timeout(LONGEST, note).await {
+            Ok(Ok(())) => {}
+            Ok(Err(why)) => tracing::debug!(%why, "the use of a session is not noted"),
+            Err(_elapsed) => tracing::debug!("the use of a session is not noted: the database is busy"),
+        }
     }
 
     /// Issues a ticket with which a stream can be opened by URL alone, for clients that cannot send headers
@@ -182,7 +258,7 @@ impl App {
         loop {
             _ = tokio::time::timeout(LOOK, changed.changed()).await;
             match self.0.store.session_user(&session.jti, self.0.clock.now()).await {
-                Ok(Some(user)) if user.role == session.user.role => {}
+                Ok(Some(found)) if found.user.role == session.user.role => {}
                 Ok(_) => return,
                 Err(why) => tracing::warn!(%why, "whether a session is over cannot be read"),
             }

@@ -38,6 +38,9 @@ pub enum Error {
     /// The token's user lacks the role.
     #[error("User does not have permission to perform this action")]
     Forbidden { user: String, role: UserRole, needed: UserRole },
+    /// The request was not sent by a page of ours, though a browser's cookie came with it.
+    #[error("{0}")]
+    ForeignOrigin(&'static str),
     /// A rate limit is exceeded: which, and the wait until the next attempt.
     #[error("{what}; try again in {} seconds", .wait.num_seconds().max(1))]
     Throttled { what: &'static str, wait: TimeDelta },

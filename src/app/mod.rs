@@ -25,6 +25,7 @@ mod row_cache;
 mod runs;
 mod scans;
 mod search;
+mod sessions;
 mod start;
 mod validate;
 

@@ -5,7 +5,7 @@ use std::sync::Once;
 
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, KeyInit, Mac};
-use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::crypto::{self, CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{ErrorKind, Result};
 use jsonwebtoken::signature::{self, Signer, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -56,6 +56,21 @@ impl TokenIssuer {
         let claims = jsonwebtoken::decode::<TokenClaims>(token, &self.decoding, &rules).ok()?.claims;
         (claims.exp > now.timestamp()).then_some(claims)
     }
+
+    /// The token of forms of the session with this `jti`: a MAC of it.
+    pub fn form_token(&self, jti: &str) -> String {
+        crypto::sign(form_message(jti).as_bytes(), &self.encoding, Algorithm::HS256).expect("the key fits the algorithm")
+    }
+
+    /// Whether `token` is that of forms of this session.
+    pub fn is_form_token(&self, jti: &str, token: &str) -> bool {
+        crypto::verify(token, form_message(jti).as_bytes(), &self.decoding, Algorithm::HS256).unwrap_or(false)
+    }
+}
+
+/// What the token of forms is a MAC of. A JWT has no colon, so neither is ever taken for the other.
+fn form_message(jti: &str) -> String {
+    format!("form:{jti}")
 }
 
 /// The library's own back ends need C or a vulnerable RSA; one MAC suffices here.
@@ -121,6 +136,18 @@ mod tests {
         let token = tokens.issue(&claims());
         assert_eq!(tokens.verify(&token, at(199)), Some(claims()));
         assert_eq!(tokens.verify(&token, at(200)), None);
+    }
+
+    #[test]
+    fn a_token_of_forms_belongs_to_one_session() {
+        let tokens = TokenIssuer::new(&[1; 32]);
+        let token = tokens.form_token("a");
+        assert!(tokens.is_form_token("a", &token));
+        let other_key = TokenIssuer::new(&[2; 32]).form_token("a");
+        for (jti, forged) in [("b", token.as_str()), ("a", &other_key), ("a", ""), ("a", "?"), ("", &token)] {
+            assert!(!tokens.is_form_token(jti, forged), "{jti} {forged}");
+        }
+        assert_eq!(tokens.verify(&token, at(150)), None);
     }
 
     #[test]

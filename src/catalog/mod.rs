@@ -38,7 +38,7 @@ pub use scan::{
     ChangeHint, NewScanProblem, RepositoryState, SCAN_PROBLEM_CODES, ScanCounts, ScanProblem, ScanRecord, ScanState,
     ScanTrigger, ScannedRepository,
 };
-pub use user::{UserAccount, UserRole};
+pub use user::{SessionKind, SessionRecord, UserAccount, UserRole};
 
 /// Declares row ids as distinct types, so that the compiler rejects a registry's id where an image's is expected.
 macro_rules! ids {

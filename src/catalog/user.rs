@@ -44,3 +44,49 @@ pub struct UserAccount {
     pub role: UserRole,
     pub created_at: DateTime<Utc>,
 }
+
+/// How a client keeps the token of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionKind {
+    /// A browser, in the cookie of the pages.
+    Page,
+    /// A program, which sends it in a header.
+    Token,
+}
+
+impl SessionKind {
+    /// The word used in the API and in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SessionKind::Page => "page",
+            SessionKind::Token => "token",
+        }
+    }
+
+    /// Parses the word; `None` if it is unknown.
+    pub fn parse(word: &str) -> Option<SessionKind> {
+        match word {
+            "page" => Some(SessionKind::Page),
+            "token" => Some(SessionKind::Token),
+            _ => None,
+        }
+    }
+}
+
+/// A session of a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// The `jti` of its token. It is worth nothing without the signature.
+    pub id: String,
+    /// What the client called it; may be empty.
+    pub name: String,
+    pub kind: SessionKind,
+    pub created_at: DateTime<Utc>,
+    /// To the minute.
+    pub last_used_at: DateTime<Utc>,
+    pub expires_at: DateTime<Utc>,
+    /// Of the login; empty if unknown.
+    pub address: String,
+    /// `User-Agent` of the login; may be empty.
+    pub agent: String,
+}

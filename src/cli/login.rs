@@ -39,7 +39,7 @@ pub(super) async fn login(options: LoginOptions) -> anyhow::Result<()> {
     let LoginOptions { name, username, password, server } = options;
     let name = name.or(username).unwrap_or_else(|| "admin".to_owned());
     let password = password.read(&format!("Password for {name}: "))?;
-    let form = serde_json::to_value(LoginForm { username: name.clone(), password })?;
+    let form = serde_json::to_value(LoginForm { username: name.clone(), password, name: String::new() })?;
     let reply = match server.client_as(None)?.ask(Method::POST, "/api/v1/login", &[], Some(&form)).await {
         Err(Error::Unauthenticated(_)) => bail!(
             "{} does not accept this name and password. The first password of admin is in {PASSWORD_FILE} in the \

@@ -2,6 +2,7 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, OptionalFromRequest, OptionalFromRequestParts, Request};
+use http::header;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -214,6 +215,7 @@ impl FromRequestParts<App> for RequestCaller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpFailure> {
         let address = client_address(&parts.headers, &parts.extensions, app.settings().http.trust_forwarded_for);
-        Ok(Self::new(parts.extensions.get().cloned(), address))
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self::new(parts.extensions.get().cloned(), address, agent))
     }
 }

@@ -1,6 +1,7 @@
 //! Headers of reverse proxies that are trusted (`http.trust_forwarded_for`): the client's address, and the URL by which
 //! clients reach this server.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::FromRequestParts;
@@ -8,30 +9,57 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, HeaderValue, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use url::{Host, Url};
 
-use super::error::HttpFailure;
 use crate::app::App;
 
 /// The URL by which clients reach this server, without a trailing slash: the configured one, else the one of this
 /// request.
 pub struct PublicUrl(pub String);
 
-impl FromRequestParts<App> for PublicUrl {
-    type Rejection = HttpFailure;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpFailure> {
+impl PublicUrl {
+    /// Of a request.
+    pub fn of(headers: &HeaderMap, uri: &Uri, app: &App) -> Self {
         let settings = &app.settings().http;
         if !settings.public_url.is_empty() {
-            return Ok(Self(settings.public_url.trim_end_matches('/').to_owned()));
+            return Self(settings.public_url.trim_end_matches('/').to_owned());
         }
-        let forwarded = |name| settings.trust_forwarded_for.then(|| first_forwarded(&parts.headers, name)).flatten();
+        let forwarded = |name| settings.trust_forwarded_for.then(|| first_forwarded(headers, name)).flatten();
         // HTTP/2 has the host in the request's URI.
-        let asked = parts.headers.get("host").and_then(|value| value.to_str().ok());
-        let host = forwarded("x-forwarded-host").or(asked).or(parts.uri.authority().map(Authority::as_str));
+        let asked = headers.get("host").and_then(|value| value.to_str().ok());
+        let host = forwarded("x-forwarded-host").or(asked).or(uri.authority().map(Authority::as_str));
         let is_secure = forwarded("x-forwarded-proto").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"));
         let scheme = if is_secure { "https" } else { "http" };
-        let prefix = PublicPrefix::of(&parts.headers, app).0;
-        Ok(Self(format!("{scheme}://{}{prefix}", host.unwrap_or("localhost"))))
+        let prefix = PublicPrefix::of(headers, app).0;
+        Self(format!("{scheme}://{}{prefix}", host.unwrap_or("localhost")))
+    }
+
+    /// Whether clients reach this server by https.
+    pub fn is_https(&self) -> bool {
+        self.0.get(.."https://".len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    }
+
+    /// Scheme, host and port, as browsers write them in `Origin`. `None` if the client's `Host` is none.
+    pub fn origin(&self) -> Option<String> {
+        Url::parse(&self.0).ok().map(|url| url.origin().ascii_serialization())
+    }
+
+    /// Whether the host is this machine's own, whose traffic nobody else sees.
+    pub fn is_loopback(&self) -> bool {
+        match Url::parse(&self.0).ok().as_ref().and_then(Url::host) {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
+    }
+}
+
+impl FromRequestParts<App> for PublicUrl {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers, &parts.uri, app))
     }
 }
 

@@ -12,7 +12,7 @@ use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
     EventId, EventKind, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, RegistryKind, RunPhase, RunStatus,
-    ScanCounts, ScanId, ScanState, ScanTrigger, TagCounts, TagOutcome, UserId, UserRole,
+    ScanCounts, ScanId, ScanState, ScanTrigger, SessionKind, TagCounts, TagOutcome, UserId, UserRole,
 };
 
 /// A value bound to a statement. `None` is NULL of the column's type.
@@ -157,7 +157,17 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(EventKind, RegistryKind, UserRole, RunPhase, RunStatus, ScanState, ScanTrigger, TagOutcome);
+word_columns!(
+    EventKind,
+    RegistryKind,
+    UserRole,
+    RunPhase,
+    RunStatus,
+    ScanState,
+    ScanTrigger,
+    SessionKind,
+    TagOutcome
+);
 
 impl SqlColumn for DateTime<Utc> {
     type Stored = i64;

@@ -73,6 +73,7 @@ macro_rules! migrations {
                 "file metadata",
                 include_str!(concat!("../../migrations/", $engine, "/0014_file_metadata.sql")),
             ),
+            migration(15, "sessions", include_str!(concat!("../../migrations/", $engine, "/0015_sessions.sql"))),
         ])
     };
 }

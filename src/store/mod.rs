@@ -42,7 +42,7 @@ use self::db::{DatabaseHandle, sql};
 use self::pools::QueryPriority;
 pub use self::registries::{SealedChanges, SealedSecrets};
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
-pub use self::sessions::LoginAccount;
+pub use self::sessions::{LoginAccount, SessionUser};
 pub use self::times::StoredTimes;
 pub use self::uploads::UploadRoom;
 use crate::catalog::{

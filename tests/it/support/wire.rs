@@ -13,7 +13,7 @@ use silo::api::runs::{
 };
 use silo::api::scans::{ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
-use silo::api::sessions::{TicketReply, TokenReply, UserReply};
+use silo::api::sessions::{SessionListReply, TicketReply, TokenReply, UserReply};
 use silo::api::{PageReply, VersionReply};
 
 /// Compares a JSON reply of a route with its type; `asked` is the address with its query.
@@ -28,6 +28,7 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "version") => same::<VersionReply>(text),
         ("POST", "login") => same::<TokenReply>(text),
         ("POST", "tickets") => same::<TicketReply>(text),
+        ("GET", "me/sessions") => same::<SessionListReply>(text),
         ("GET", "me") => same::<UserReply>(text),
         ("GET", "users") => same::<PageReply<UserReply>>(text),
         ("GET", "search") => same::<SearchReply>(text),

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::success;
 use super::views::{LegacyNewUserView, LegacyUserView};
 use crate::app::{App, Error, NewUser, RequestCaller, UserSession};
-use crate::catalog::{UserId, UserRole};
+use crate::catalog::{SessionKind, UserId, UserRole};
 use crate::http::error::Result;
 use crate::http::extract::{CaseInsensitiveJson, PathParameters, id};
 
@@ -19,7 +19,7 @@ pub(super) async fn login(
     body: CaseInsensitiveJson,
 ) -> Result<Json<Value>> {
     let password = SecretString::from(body.text("password")?);
-    let (token, _expires_at) = app.login(&body.text("username")?, &password, &caller).await?;
+    let (token, _expires_at) = app.login(&body.text("username")?, &password, &caller, SessionKind::Token, "").await?;
     Ok(Json(json!({ "token": token })))
 }
 
