@@ -14,10 +14,13 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{HeaderValue, Method, header};
 
 use super::admission::BodyAdmission;
+use super::cookies::{SessionCookie, SessionFromCookie};
+use super::envelope::LONGEST_LOGIN;
 use super::error::HttpFailure;
 use super::extract::UnknownSession;
 use super::pages::{self, PageFrame};
 use super::quota_holder::QuotaHolder;
+use super::request_origin::RequestOrigin;
 use super::serve::SpareConnection;
 use super::stream::{StreamSlots, until_over};
 use super::{api, envelope, hooks, operations, schemas};
@@ -94,6 +97,17 @@ impl RouteTable {
         self.serve(entry, false, |filter| on(filter, handler))
     }
 
+    /// Adds the target of a page's form, which is sent with `POST`. Its handler reads the form as `PageForm`, and
+    /// replies with a redirect, or with the page and what is wrong with the form.
+    pub fn add_form<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let entry = RouteEntry { method: Method::POST, path, access, content: RouteContent::Page };
+        self.serve(entry, false, |filter| on(filter, handler).layer(DefaultBodyLimit::max(LONGEST_LOGIN)))
+    }
+
     /// Adds a route that replies to `GET` with a page or with data, as the client asks.
     pub fn add_negotiated<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
     where
@@ -148,6 +162,7 @@ impl RouteTable {
             content: *content,
             is_streamed,
             takes_ticket: TICKETED.contains(path) && *method == Method::GET,
+            takes_cookie: path.starts_with("/api/v1/") || (*content == RouteContent::Page && *path != ASSETS),
         });
         let guard = middleware::from_fn(move |request: Request, next: Next| {
             let guard = Arc::clone(&guard);
@@ -181,7 +196,60 @@ struct RouteGuard {
     /// The handler reads the body as it arrives, and acquires memory for what it keeps of it.
     is_streamed: bool,
     takes_ticket: bool,
+    /// The cookie of a browser may authenticate. Never for the legacy interface: there a `GET` starts a scan, so any
+    /// link could.
+    takes_cookie: bool,
 }
+
+/// How a request says whose it is.
+enum RequestCredentials {
+    Missing,
+    /// The `Authorization` header.
+    Header(String),
+    Ticket(String),
+    /// The token in a browser's cookie.
+    Cookie(String),
+}
+
+impl RequestCredentials {
+    /// A header counts before a ticket and the cookie. A ticket is taken out of the request's URL.
+    fn take(guard: &RouteGuard, request: &mut Request, is_page: bool) -> Self {
+        let ticket = if guard.takes_ticket { take_ticket(request) } else { None };
+        let headers = request.headers();
+        if let Some(value) = headers.get(header::AUTHORIZATION) {
+            return Self::Header(value.to_str().unwrap_or_default().to_owned());
+        }
+        if let Some(ticket) = ticket {
+            return Self::Ticket(ticket);
+        }
+        let takes_cookie = guard.takes_cookie || (guard.content == RouteContent::Negotiated && is_page);
+        let cookie = takes_cookie.then(|| SessionCookie::of(headers, request.uri(), &guard.app));
+        match cookie.as_ref().and_then(|cookie| cookie.token(headers)) {
+            Some(token) => Self::Cookie(token.to_owned()),
+            None => Self::Missing,
+        }
+    }
+
+    /// # Errors
+    /// [`Error::Unauthenticated`]; [`Error::StoreAway`].
+    async fn session(&self, app: &App) -> Result<UserSession, Error> {
+        match self {
+            Self::Missing => app.authenticate(None).await,
+            Self::Header(header) => app.authenticate(Some(header)).await,
+            Self::Ticket(ticket) => app.authenticate_ticket(ticket).await,
+            Self::Cookie(token) => app.authenticate_cookie(token).await,
+        }
+    }
+
+    /// Whether a page of another site could have made a browser send the request: everything but a header and a ticket
+    /// is sent by browsers on their own. To the pages, also without a session: a stranger must not log a browser in.
+    fn may_be_forged(&self, method: &Method, is_page: bool) -> bool {
+        !method.is_safe() && (matches!(self, Self::Cookie(_)) || (is_page && matches!(self, Self::Missing)))
+    }
+}
+
+/// The path of files that are the same to everybody.
+const ASSETS: &str = "/assets/{hash}/{name}";
 
 /// Paths that are served even on spare connections.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -206,23 +274,25 @@ fn take_ticket(request: &mut Request) -> Option<String> {
 }
 
 /// Checks access and adds the cache headers that follow from it.
-async fn guarded(guard: &RouteGuard, request: Request, next: Next) -> Response {
+async fn guarded(guard: &RouteGuard, mut request: Request, next: Next) -> Response {
     let is_open = guard.access == RouteAccess::Anyone && request.method().is_safe();
-    let is_known = request.headers().contains_key(header::AUTHORIZATION);
     let is_page = match guard.content {
         RouteContent::Data => false,
         RouteContent::Page => true,
         RouteContent::Negotiated => pages::wants_html(request.headers()),
     };
-    let frame = is_page.then(|| PageFrame::of(request.headers(), &guard.app));
-    let mut response = check_access(guard, request, next).await;
+    let frame = is_page.then(|| PageFrame::of(request.headers(), request.uri(), &guard.app));
+    let credentials = RequestCredentials::take(guard, &mut request, is_page);
+    let is_known = matches!(credentials, RequestCredentials::Header(_) | RequestCredentials::Cookie(_));
+    let mut response = check_access(guard, &credentials, is_page, request, next).await;
     // Pages have more of it.
     if guard.content == RouteContent::Negotiated && !is_page {
         response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     }
     // The envelope makes pages of errors by it, and adds the headers of pages.
     if let Some(frame) = frame {
-        response.extensions_mut().insert(frame);
+        let session = response.extensions().get::<UserSession>().cloned();
+        response.extensions_mut().insert(frame.with_session(session.as_ref()));
     }
     // Replies to one user, and replies with a token or a new secret, must not be cached.
     let no_store = HeaderValue::from_static("no-store");
@@ -236,21 +306,35 @@ async fn guarded(guard: &RouteGuard, request: Request, next: Next) -> Response {
 
 /// Checks access before the body is read, so that a stranger learns nothing from errors in a body. The session, if any,
 /// is passed on as an extension.
-async fn check_access(guard: &RouteGuard, mut request: Request, next: Next) -> Response {
+async fn check_access(
+    guard: &RouteGuard,
+    credentials: &RequestCredentials,
+    is_page: bool,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let RouteGuard { app, access, .. } = guard;
-    let ticket = if guard.takes_ticket { take_ticket(&mut request) } else { None };
-    let header = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
+    let origin = match credentials.may_be_forged(request.method(), is_page) {
+        true => RequestOrigin::of(request.headers(), request.uri(), app),
+        false => RequestOrigin::Own,
+    };
+    if origin == RequestOrigin::Foreign {
+        return refused(FOREIGN);
+    }
     // Routes that are the same to everybody need no database; only on spare connections the session matters.
     let is_same =
-        SAME_TO_ALL.contains(&request.uri().path()) && request.extensions().get::<SpareConnection>().is_none();
-    let authenticated = match (header, ticket) {
-        _ if is_same => Err(Error::Unauthenticated("")),
-        (None, Some(ticket)) => app.authenticate_ticket(&ticket).await,
-        (header, _) => app.authenticate(header).await,
-    };
+        !is_page && SAME_TO_ALL.contains(&request.uri().path()) && !has_spare_connection(&request);
+    let authenticated = if is_same { Err(Error::Unauthenticated("")) } else { credentials.session(app).await };
     if let Ok(session) = &authenticated {
         // So that every log line of the request names the user.
         tracing::Span::current().record("user", session.user.username.as_str());
+        if matches!(credentials, RequestCredentials::Cookie(_)) {
+            request.extensions_mut().insert(SessionFromCookie);
+        }
+    }
+    // Old proxies strip both headers. Then the token in a form of the session must do.
+    if origin == RequestOrigin::Unknown && (!is_page || matches!(authenticated, Err(Error::Unauthenticated(_)))) {
+        return refused(NO_ORIGIN);
     }
     match (*access, authenticated) {
         (RouteAccess::Admin, Ok(session)) if session.user.role != UserRole::Admin => {
@@ -263,19 +347,36 @@ async fn check_access(guard: &RouteGuard, mut request: Request, next: Next) -> R
         (RouteAccess::Anyone, Err(Error::Unauthenticated(_))) => {}
         // Only handlers that need the session fail.
         (RouteAccess::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
+        (_, Err(Error::Unauthenticated(_))) if is_page => return pages::log_in_first(request.method(), request.uri()),
         (_, Err(why)) => return HttpFailure::from(why).into_response(),
     }
     let session = request.extensions().get::<UserSession>().cloned();
     let is_admin = session.as_ref().is_some_and(|session| session.user.role == UserRole::Admin);
-    if request.extensions().get::<SpareConnection>().is_some() && !is_admin && !PROBES.contains(&request.uri().path()) {
+    if has_spare_connection(&request) && !is_admin && !PROBES.contains(&request.uri().path()) {
         let full = "All connections are taken; try again later".to_owned();
         return HttpFailure::from(Error::Unavailable(full)).into_response();
     }
-    let response = read(guard, request, next).await;
+    let mut response = read(guard, request, next).await;
     match session {
-        Some(session) => until_over(app, session, response),
+        Some(session) => {
+            // A page of an error shows who is logged in.
+            response.extensions_mut().insert(session.clone());
+            until_over(app, session, response)
+        }
         None => response,
     }
+}
+
+const FOREIGN: &str = "This request was sent by a page of another site. Open the page here and try again";
+const NO_ORIGIN: &str = "The browser, or a proxy before this server, does not say which page sent this request \
+    (Sec-Fetch-Site, Origin). Use a current browser; programs send a token in the Authorization header";
+
+fn refused(why: &'static str) -> Response {
+    HttpFailure::from(Error::ForeignOrigin(why)).into_response()
+}
+
+fn has_spare_connection(request: &Request) -> bool {
+    request.extensions().get::<SpareConnection>().is_some()
 }
 
 /// Runs the handler, with memory for the body.
@@ -298,7 +399,7 @@ async fn not_found(State(app): State<App>, request: Request) -> Response {
     };
     let mut response = HttpFailure::from(Error::NotFound(text.to_owned())).into_response();
     if is_page {
-        response.extensions_mut().insert(PageFrame::of(request.headers(), &app));
+        response.extensions_mut().insert(PageFrame::of(request.headers(), request.uri(), &app));
     }
     response
 }

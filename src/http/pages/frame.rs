@@ -4,11 +4,13 @@ use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Uri};
 
 use super::assets;
-use crate::app::App;
+use super::next_page::login_path;
+use crate::app::{App, UserSession};
 use crate::catalog::ImageId;
+use crate::http::cookies::cookie;
 use crate::http::path_part::job_path;
 use crate::http::proxied::PublicPrefix;
 
@@ -24,6 +26,7 @@ pub enum PageSection {
     #[default]
     Jobs,
     Help,
+    Account,
     /// None of them.
     Other,
 }
@@ -39,17 +42,38 @@ pub struct PageFrame {
     section: PageSection,
     /// Text in the search field.
     query: String,
+    /// Path and query of the page, to come back to after a login.
+    here: String,
+    /// Name of the user who is logged in.
+    user: Option<String>,
 }
 
 impl PageFrame {
-    pub fn of(headers: &HeaderMap, app: &App) -> Self {
+    pub fn of(headers: &HeaderMap, uri: &Uri, app: &App) -> Self {
         Self {
             prefix: PublicPrefix::of(headers, app).0,
             theme: theme(headers),
             is_fragment: headers.contains_key(&FRAGMENT),
             section: PageSection::default(),
             query: String::new(),
+            here: uri.path_and_query().map(|here| here.as_str().to_owned()).unwrap_or_default(),
+            user: None,
         }
+    }
+
+    /// The same frame for the user of this session.
+    pub fn with_session(self, session: Option<&UserSession>) -> Self {
+        Self { user: session.map(|session| session.user.username.clone()), ..self }
+    }
+
+    /// Name of the user who is logged in.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// The address of the page to log in, which leads back to this one.
+    pub fn login_url(&self) -> String {
+        self.url(&login_path(&self.here))
     }
 
     /// The same frame around a page of another section.
@@ -105,6 +129,10 @@ impl PageFrame {
         self.section == PageSection::Help
     }
 
+    pub fn is_in_account(&self) -> bool {
+        self.section == PageSection::Account
+    }
+
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -119,19 +147,19 @@ impl FromRequestParts<App> for PageFrame {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        Ok(Self::of(&parts.headers, app))
+        Ok(Self::of(&parts.headers, &parts.uri, app).with_session(parts.extensions.get()))
     }
 }
 
 fn theme(headers: &HeaderMap) -> Option<&'static str> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|list| list.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.find(|(name, _)| *name == THEME_COOKIE)?;
+    let value = cookie(headers, THEME_COOKIE)?;
     ["light", "dark"].into_iter().find(|theme| *theme == value)
 }
 
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
 
     #[test]

@@ -28,41 +28,57 @@
 //! - links of manifests: only `http`, `https` and `mailto`, with `rel="nofollow noopener"`.
 //!
 //! The content security policy forbids inline scripts and styles: no `style=""`, no `on…=""`.
+//! Every action is a form with `POST`, added with `RouteTable::add_form`: the handler reads it as `form::PageForm`, does
+//! one thing, and redirects with [`see_other`], or shows the page again with [`reply_to_form`]. A form has
+//! `<input type="hidden" name="token" value="{{ token }}">`, from `App::form_token`.
+//!
 //! Routes are added in [`add`] with `RouteTable::add_page`. Security headers and error pages come from the envelope.
 
+mod account;
 mod assets;
 mod errors;
 mod facets;
 mod filters;
+mod form;
 mod frame;
 mod help;
 mod hits;
 mod job;
+mod next_page;
 mod page_headers;
 mod ports;
 mod problems;
 mod search;
+mod session;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, header};
+use http::{HeaderMap, StatusCode, header};
 
-use super::error::Result;
+use super::error::{HttpFailure, Result};
 use super::routes::{RouteAccess, RouteTable};
 use crate::app::Error;
 
 pub(super) use errors::with_error_page;
 pub(super) use frame::PageFrame;
 pub(super) use page_headers::add_page_headers;
+pub(super) use session::log_in_first;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
-    use RouteAccess::Anyone;
+    use RouteAccess::{Anyone, User};
     job::add(routes)
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/help", Anyone, help::help)
         .add_page("/help/problems", Anyone, problems::problems)
         .add_page("/assets/{hash}/{name}", Anyone, assets::asset)
+        .add_page("/session", Anyone, session::show)
+        .add_form("/session", Anyone, session::log_in)
+        .add_form("/session/end", Anyone, session::log_out)
+        .add_page("/account", User, account::show)
+        .add_form("/account/password", User, account::change_password)
+        .add_form("/account/sessions", User, account::end_all_sessions)
+        .add_form("/account/sessions/{id}", User, account::end_session)
 }
 
 /// A rendered template as a reply.
@@ -72,6 +88,21 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
 fn reply(page: &impl Template) -> Result<Response> {
     let html = page.render().map_err(|why| Error::Internal(format!("a page cannot be rendered: {why}")))?;
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response())
+}
+
+/// The page of a form with what is wrong with it: the status and headers of the error.
+fn reply_to_form(why: Error, page: &impl Template) -> Result<Response> {
+    let page = reply(page)?;
+    let (mut parts, _) = HttpFailure::from(why).into_response().into_parts();
+    // Else the envelope would make a page of the error.
+    parts.extensions.remove::<HttpFailure>();
+    parts.headers.extend(page.headers().clone());
+    Ok(Response::from_parts(parts, page.into_body()))
+}
+
+/// A redirect to a path of ours; the envelope adds the prefix of a proxy.
+fn see_other(path: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
 }
 
 /// Whether a client asks for pages: browsers name `text/html`, programs do not (`*/*` does not count).

@@ -12,7 +12,7 @@ use http::{StatusCode, header};
 use serde::Deserialize;
 
 use self::view::JobPage;
-use super::{PageFrame, reply};
+use super::{PageFrame, reply, see_other};
 use crate::app::{App, JobKey, JobVersionChoice};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
@@ -77,9 +77,4 @@ async fn image(State(app): State<App>, PathParameters(image): PathParameters<Str
     let path = job_version_path(&image.facts.job_name, &image.facts.job_version, &image.facts.package_version);
     let query = if is_first { String::new() } else { format!("?image={}", image.id) };
     Ok(see_other(&format!("{path}{query}")))
-}
-
-/// A redirect to a path of ours; the envelope adds the prefix of a proxy.
-fn see_other(path: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
 }
