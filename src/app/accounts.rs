@@ -9,9 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::names::{LONGEST_NAME, LONGEST_PASSWORD, check_password, check_user_name};
 use super::{App, Error, PASSWORD_FILE, Result};
 use crate::auth::{ClientNetwork, LoginOrigin, TokenClaims, random_id};
-use crate::catalog::{
-    ListPage, NameOrder, SessionKind, SessionRecord, UserAccount, UserFilter, UserId, UserRole,
-};
+use crate::catalog::{ListPage, NameOrder, SessionKind, SessionRecord, UserAccount, UserFilter, UserId, UserRole};
 use crate::store;
 
 /// Form of a new user, as an admin fills it in.

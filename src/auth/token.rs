@@ -59,7 +59,8 @@ impl TokenIssuer {
 
     /// The token of forms of the session with this `jti`: a MAC of it.
     pub fn form_token(&self, jti: &str) -> String {
-        crypto::sign(form_message(jti).as_bytes(), &self.encoding, Algorithm::HS256).expect("the key fits the algorithm")
+        crypto::sign(form_message(jti).as_bytes(), &self.encoding, Algorithm::HS256)
+            .expect("the key fits the algorithm")
     }
 
     /// Whether `token` is that of forms of this session.

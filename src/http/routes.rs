@@ -322,8 +322,7 @@ async fn check_access(
         return refused(FOREIGN);
     }
     // Routes that are the same to everybody need no database; only on spare connections the session matters.
-    let is_same =
-        !is_page && SAME_TO_ALL.contains(&request.uri().path()) && !has_spare_connection(&request);
+    let is_same = !is_page && SAME_TO_ALL.contains(&request.uri().path()) && !has_spare_connection(&request);
     let authenticated = if is_same { Err(Error::Unauthenticated("")) } else { credentials.session(app).await };
     if let Ok(session) = &authenticated {
         // So that every log line of the request names the user.

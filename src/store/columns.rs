@@ -157,17 +157,7 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(
-    EventKind,
-    RegistryKind,
-    UserRole,
-    RunPhase,
-    RunStatus,
-    ScanState,
-    ScanTrigger,
-    SessionKind,
-    TagOutcome
-);
+word_columns!(EventKind, RegistryKind, UserRole, RunPhase, RunStatus, ScanState, ScanTrigger, SessionKind, TagOutcome);
 
 impl SqlColumn for DateTime<Utc> {
     type Stored = i64;

@@ -36,7 +36,9 @@ mod tests {
 
     #[test]
     fn only_paths_of_this_server_are_gone_to() {
-        for own in ["/", "/search?q=a%20b&facet.tag=x", "/job/a~2Fb/1.0.0/1.0.0", "/a//b", "/?next=https://evil.example"] {
+        for own in
+            ["/", "/search?q=a%20b&facet.tag=x", "/job/a~2Fb/1.0.0/1.0.0", "/a//b", "/?next=https://evil.example"]
+        {
             assert_eq!(own_path(own), Some(own));
         }
         for foreign in [

@@ -14,7 +14,8 @@ pub(super) async fn login(
     caller: RequestCaller,
     JsonBody(form): JsonBody<LoginForm>,
 ) -> Result<axum::Json<TokenReply>> {
-    let (token, expires_at) = app.login(&form.username, &form.password, &caller, SessionKind::Token, &form.name).await?;
+    let (token, expires_at) =
+        app.login(&form.username, &form.password, &caller, SessionKind::Token, &form.name).await?;
     Ok(axum::Json(TokenReply { token: token.into(), expires_at }))
 }
 

@@ -7,8 +7,7 @@ mod manifest_view;
 mod view;
 
 use axum::extract::State;
-use axum::response::{IntoResponse as _, Response};
-use http::{StatusCode, header};
+use axum::response::Response;
 use serde::Deserialize;
 
 use self::view::JobPage;
