@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::response::Response;
 
+use super::filters;
 use super::frame::PageSection;
 use super::{PageFrame, reply};
 use crate::http::error::Result;

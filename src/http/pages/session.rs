@@ -90,7 +90,8 @@ pub(super) async fn log_in(
         }
         Err(why) => return Err(why.into()),
     };
-    if let Some(old) = &caller.session {
+    // A program's token is not the browser's session.
+    if let Some(old) = caller.session.as_ref().filter(|_| !headers.contains_key(header::AUTHORIZATION)) {
         app.logout(old).await?;
     }
     let cookie = SessionCookie::of(&headers, &uri, &app).keeping(&token);

@@ -26,6 +26,7 @@ mod reverse_proxies;
 mod scans;
 mod schemas;
 mod search;
+mod sessions;
 mod snapshots;
 mod validate;
 

@@ -1,10 +1,30 @@
 //! Users and sessions.
 
-use silo::catalog::{ListPage, NameOrder, UserFilter, UserId, UserRole};
-use silo::store::Error;
+use chrono::{DateTime, Utc};
+use silo::catalog::{ListPage, NameOrder, SessionKind, SessionRecord, UserAccount, UserFilter, UserId, UserRole};
+use silo::store::{Error, Store};
 
 use super::both;
 use super::fixture::at;
+
+/// A session that began at 0.
+fn session(jti: &str, until: i64) -> SessionRecord {
+    SessionRecord {
+        id: jti.to_owned(),
+        name: String::new(),
+        kind: SessionKind::Token,
+        created_at: at(0),
+        last_used_at: at(0),
+        expires_at: at(until),
+        address: "192.0.2.1".to_owned(),
+        agent: "test/1".to_owned(),
+    }
+}
+
+/// The user of a session.
+async fn user_of(store: &Store, jti: &str, now: DateTime<Utc>) -> Option<UserAccount> {
+    store.session_user(jti, now).await.unwrap().map(|found| found.user)
+}
 
 both!(a_user_comes_back_as_it_went_in, |store| {
     let ada = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
@@ -70,30 +90,57 @@ both!(a_session_ends_by_time_by_hand_and_with_its_user, |store| {
     let ada = store.user_insert("ada", "hash", UserRole::Admin, at(0)).await.unwrap();
     let bob = store.user_insert("bob", "hash", UserRole::User, at(0)).await.unwrap();
     for (jti, user, until) in [("a", &ada, 10), ("b", &bob, 20), ("c", &bob, 30)] {
-        store.session_insert(jti, user.id, at(until)).await.unwrap();
+        store.session_insert(user.id, &session(jti, until)).await.unwrap();
     }
-    assert_eq!(store.session_user("a", at(9)).await.unwrap(), Some(ada));
-    assert_eq!(store.session_user("a", at(10)).await.unwrap(), None, "expired");
-    assert_eq!(store.session_user("z", at(0)).await.unwrap(), None, "never was");
+    assert_eq!(user_of(&store, "a", at(9)).await, Some(ada));
+    assert_eq!(user_of(&store, "a", at(10)).await, None, "expired");
+    assert_eq!(user_of(&store, "z", at(0)).await, None, "never was");
     assert_eq!(store.session_prune(at(10), at(99)).await.unwrap(), 1);
-    assert!(store.session_user("c", at(25)).await.unwrap().is_some());
+    assert!(user_of(&store, "c", at(25)).await.is_some());
     assert_eq!(store.session_prune(at(10), at(22)).await.unwrap(), 0);
-    assert_eq!(store.session_user("c", at(25)).await.unwrap(), None, "none lasts longer than one that is made now");
+    assert_eq!(user_of(&store, "c", at(25)).await, None, "none lasts longer than one that is made now");
     assert!(store.session_delete("b").await.unwrap());
     assert!(!store.session_delete("b").await.unwrap());
-    assert_eq!(store.session_user("c", at(0)).await.unwrap(), Some(bob.clone()));
+    assert_eq!(user_of(&store, "c", at(0)).await, Some(bob.clone()));
     store.user_delete(bob.id).await.unwrap();
-    assert_eq!(store.session_user("c", at(0)).await.unwrap(), None);
+    assert_eq!(user_of(&store, "c", at(0)).await, None);
+});
+
+both!(a_user_sees_and_ends_the_own_sessions, |store| {
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(0)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", UserRole::User, at(0)).await.unwrap();
+    let page = SessionRecord { kind: SessionKind::Page, name: "kiosk".into(), ..session("page", 10) };
+    let used = SessionRecord { last_used_at: at(5), ..session("used", 20) };
+    for one in [&page, &used, &session("over", 3)] {
+        store.session_insert(ada.id, one).await.unwrap();
+    }
+    store.session_insert(bob.id, &session("other", 20)).await.unwrap();
+    assert_eq!(store.session_list(ada.id, at(4), 9).await.unwrap(), [used.clone(), page.clone()]);
+    assert_eq!(store.session_list(ada.id, at(4), 1).await.unwrap(), [used.clone()]);
+
+    store.session_touch("page", at(6), Some(at(30))).await.unwrap();
+    store.session_touch("used", at(5), None).await.unwrap();
+    let touched = SessionRecord { last_used_at: at(6), expires_at: at(30), ..page };
+    assert_eq!(store.session_list(ada.id, at(4), 9).await.unwrap(), [touched, used]);
+    let found = store.session_user("page", at(25)).await.unwrap().unwrap();
+    assert_eq!((found.user.id, found.kind, found.last_used_at), (ada.id, SessionKind::Page, at(6)));
+
+    assert!(!store.session_delete_own(bob.id, "page").await.unwrap(), "it is not bob's");
+    assert!(store.session_delete_own(ada.id, "page").await.unwrap());
+    assert!(!store.session_delete_own(ada.id, "page").await.unwrap(), "gone already");
+    assert_eq!(store.session_delete_all(ada.id).await.unwrap(), 2);
+    assert_eq!(user_of(&store, "used", at(1)).await, None);
+    assert_eq!(user_of(&store, "other", at(1)).await, Some(bob));
 });
 
 both!(a_new_password_ends_sessions_when_asked, |store| {
     let bob = store.user_insert("bob", "old", UserRole::User, at(0)).await.unwrap();
-    store.session_insert("s", bob.id, at(10)).await.unwrap();
+    store.session_insert(bob.id, &session("s", 10)).await.unwrap();
     assert!(store.user_set_password(bob.id, "new", Some("s")).await.unwrap());
-    assert!(store.session_user("s", at(0)).await.unwrap().is_some());
+    assert!(user_of(&store, "s", at(0)).await.is_some());
     assert_eq!(store.user_by_name("bob").await.unwrap().unwrap().1, "new");
     assert!(store.user_set_password(bob.id, "newer", None).await.unwrap());
-    assert!(store.session_user("s", at(0)).await.unwrap().is_none());
+    assert!(user_of(&store, "s", at(0)).await.is_none());
     assert!(!store.user_set_password(UserId(99), "x", None).await.unwrap());
 });
 

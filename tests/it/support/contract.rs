@@ -42,6 +42,9 @@ fn checked(routes: &[RouteEntry], method: &Method, asked: &str, reply: &Reply) -
         (&Method::OPTIONS, 200) => return same(&reply.text, r#"{"result":"success"}"#),
         (_, 301 | 308) => return Ok(()),
         (_, 415) => return body(&error_response(path, "UnsupportedCoding"), reply),
+        (_, 403) if is_native(path) && is_of_other_site(reply) => {
+            return body(&error_response(path, "Forbidden"), reply);
+        }
         (_, 404) if here.is_empty() && reply.header("content-type").starts_with("text/html") => return page(reply),
         (_, 404) if here.is_empty() => return body(&error_response(path, "NotFound"), reply),
         (_, 405) if here.iter().all(|route| route.method != *method) => {
@@ -98,6 +101,11 @@ fn page(reply: &Reply) -> Result<(), String> {
     }
     let is_loose = reply.header("content-security-policy").contains("unsafe");
     if is_loose { Err("the content security policy allows inline code".to_owned()) } else { Ok(()) }
+}
+
+/// Whether a request was refused because a browser's cookie came with it from elsewhere.
+fn is_of_other_site(reply: &Reply) -> bool {
+    ["page of another site", "(Sec-Fetch-Site, Origin)"].iter().any(|words| reply.text.contains(words))
 }
 
 /// Whether errors at this path are problem documents (RFC 9457).
