@@ -24,7 +24,7 @@ async fn a_user_sees_the_own_sessions_and_ends_them() {
     assert_eq!(ends(&page.text).len(), 2, "{}", page.text);
     assert_eq!(page.text.matches("this one").count(), 2, "one in the list, one in the text: {}", page.text);
 
-    let [mine, theirs] = [&here, &there].map(|browser| async {
+    let [mine, theirs] = [&here, &there].map(|browser| async move {
         let list = browser.get("/api/v1/me/sessions").await.expect(200).json();
         let items = list["items"].as_array().expect("a list").clone();
         items.into_iter().find(|one| one["isCurrent"] == true).expect("the own one")["id"]

@@ -56,8 +56,8 @@ async fn a_form_carries_the_token_of_its_session() {
     assert_ne!(own, foreign);
     let cookie = ("cookie", browser.cookie.as_str());
     for path in forms(&silo) {
-        for fields in [&[][..], &[("token", "")], &[("token", "x")], &[("token", foreign.as_str())]] {
-            for headers in [&[OWN, cookie][..], &[cookie]] {
+        for fields in [&[][..], &[("token", "")][..], &[("token", "x")][..], &[("token", foreign.as_str())][..]] {
+            for headers in [&[OWN, cookie][..], &[cookie][..]] {
                 let reply = sent_form(&silo, &path, headers, fields).await.expect(403);
                 assert!(reply.text.contains("earlier session"), "{path} {fields:?}: {}", reply.text);
             }

@@ -30,9 +30,9 @@ async fn the_cookie_is_as_safe_as_the_address_allows() {
     let below = ("x-forwarded-prefix", "/tools/silo");
     for (headers, name, path, is_secure) in [
         (&[][..], "silo", "/", false),
-        (&[https], "__Host-silo", "/", true),
-        (&[https, below], "__Secure-silo", "/tools/silo", true),
-        (&[below], "silo", "/tools/silo", false),
+        (&[https][..], "__Host-silo", "/", true),
+        (&[https, below][..], "__Secure-silo", "/tools/silo", true),
+        (&[below][..], "silo", "/tools/silo", false),
     ] {
         let reply = log_in(&proxied, headers).await;
         let mut expected = vec![format!("Path={path}"), "HttpOnly".to_owned(), "SameSite=Lax".to_owned()];
@@ -42,9 +42,8 @@ async fn the_cookie_is_as_safe_as_the_address_allows() {
         let prefix = if path == "/" { "" } else { path };
         assert_eq!(reply.header("location"), format!("{prefix}/"));
         // The page is the user's only at the address that the cookie was made for.
-        let headers: Vec<(&str, &str)> =
-            [("cookie", cookie_of(&reply))].iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>();
-        let with_http = page_with(&proxied, "/help", &headers).await;
+        let kept = cookie_of(&reply);
+        let with_http = page_with(&proxied, "/help", &[("cookie", &kept)]).await;
         assert_eq!(named(&with_http.text, "a").iter().any(|a| a.has_class("who")), name == "silo", "{name}");
     }
     // Headers of a proxy that is not trusted change nothing.
@@ -189,8 +188,8 @@ async fn a_listener_on_the_way_is_warned_of() {
     let silo = TestApp::with().set("SILO__HTTP__TRUST_FORWARDED_FOR", "true").start().await;
     for (headers, is_warned) in [
         (&[("x-forwarded-host", "silo.example.org")][..], true),
-        (&[("x-forwarded-host", "silo.example.org"), ("x-forwarded-proto", "https")], false),
-        (&[("x-forwarded-host", "localhost:9000")], false),
+        (&[("x-forwarded-host", "silo.example.org"), ("x-forwarded-proto", "https")][..], false),
+        (&[("x-forwarded-host", "localhost:9000")][..], false),
     ] {
         let form = page_with(&silo, "/session", headers).await.expect(200);
         assert_eq!(form.text.contains("not encrypted"), is_warned, "{headers:?}");
