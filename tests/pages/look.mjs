@@ -23,6 +23,7 @@ const PAGES = [
   ["no such job", "/job/none", 404],
   ["help", "/help", 200],
   ["problems", "/help/problems", 200],
+  ["login", "/session", 200],
   ["not found", "/no/such/cloud-mask", 404],
   ["not understood", "/search?facet.colour=red", 400],
 ];
