@@ -337,10 +337,10 @@ async fn check_access(
     }
     match (*access, authenticated) {
         (RouteAccess::Admin, Ok(session)) if session.user.role != UserRole::Admin => {
-            return HttpFailure::from(session.refused(UserRole::Admin)).into_response();
+            return role_refused(session, UserRole::Admin);
         }
         (RouteAccess::Runner, Ok(session)) if session.user.role == UserRole::User => {
-            return HttpFailure::from(session.refused(UserRole::Runner)).into_response();
+            return role_refused(session, UserRole::Runner);
         }
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
         (RouteAccess::Anyone, Err(Error::Unauthenticated(_))) => {}
@@ -374,6 +374,12 @@ fn refused(why: &'static str) -> Response {
     HttpFailure::from(Error::ForeignOrigin(why)).into_response()
 }
 
+fn role_refused(session: UserSession, needed: UserRole) -> Response {
+    let mut response = HttpFailure::from(session.refused(needed)).into_response();
+    response.extensions_mut().insert(session);
+    response
+}
+
 fn has_spare_connection(request: &Request) -> bool {
     request.extensions().get::<SpareConnection>().is_some()
 }
@@ -398,7 +404,17 @@ async fn not_found(State(app): State<App>, request: Request) -> Response {
     };
     let mut response = HttpFailure::from(Error::NotFound(text.to_owned())).into_response();
     if is_page {
-        response.extensions_mut().insert(PageFrame::of(request.headers(), request.uri(), &app));
+        let frame = PageFrame::of(request.headers(), request.uri(), &app);
+        let cookie = SessionCookie::of(request.headers(), request.uri(), &app);
+        let token = cookie.token(request.headers()).map(str::to_owned);
+        let session = match token {
+            Some(token) => app.authenticate_cookie(&token).await.ok(),
+            None => None,
+        };
+        if session.is_some() {
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        response.extensions_mut().insert(frame.with_session(session.as_ref()));
     }
     response
 }

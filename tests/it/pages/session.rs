@@ -62,7 +62,7 @@ async fn a_login_shows_who_is_there_and_a_logout_ends_it() {
     assert_eq!(heading(&form.text), "Log in");
     assert!(!form.text.contains("not encrypted"), "nobody listens on this machine's own address: {}", form.text);
     let browser = Browser::log_in(&silo, ADMIN, ADMIN_PASSWORD).await;
-    for path in ["/", "/search", "/help", "/account", "/search?sort=best"] {
+    for path in ["/", "/search", "/help", "/account", "/search?sort=best", "/no/such/page"] {
         let shown = browser.get(path).await;
         let who = named(&shown.text, "a").into_iter().find(|a| a.has_class("who")).expect("the link to the account");
         assert_eq!((who.value("href"), who.value("title")), ("/account", ADMIN), "{path}");
