@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, Uri};
 use super::assets;
 use super::next_page::login_path;
 use crate::app::{App, UserSession};
-use crate::catalog::ImageId;
+use crate::catalog::{ImageId, UserRole};
 use crate::http::cookies::cookie;
 use crate::http::path_part::job_path;
 use crate::http::proxied::PublicPrefix;
@@ -25,8 +25,11 @@ const THEME_COOKIE: &str = "silo-theme";
 pub enum PageSection {
     #[default]
     Jobs,
+    Runs,
     Help,
     Account,
+    /// What only admins see: registries, users, the system.
+    Admin,
     /// None of them.
     Other,
 }
@@ -44,8 +47,8 @@ pub struct PageFrame {
     query: String,
     /// Path and query of the page, to come back to after a login.
     here: String,
-    /// Name of the user who is logged in.
-    user: Option<String>,
+    /// Name and role of the user who is logged in.
+    user: Option<(String, UserRole)>,
 }
 
 impl PageFrame {
@@ -63,12 +66,22 @@ impl PageFrame {
 
     /// The same frame for the user of this session.
     pub fn with_session(self, session: Option<&UserSession>) -> Self {
-        Self { user: session.map(|session| session.user.username.clone()), ..self }
+        Self { user: session.map(|session| (session.user.username.clone(), session.user.role)), ..self }
     }
 
     /// Name of the user who is logged in.
     pub fn user(&self) -> Option<&str> {
-        self.user.as_deref()
+        self.user.as_ref().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the user who is logged in may run jobs.
+    pub fn may_run(&self) -> bool {
+        self.user.as_ref().is_some_and(|(_, role)| matches!(role, UserRole::Admin | UserRole::Runner))
+    }
+
+    /// Whether an admin is logged in.
+    pub fn is_admin(&self) -> bool {
+        self.user.as_ref().is_some_and(|(_, role)| *role == UserRole::Admin)
     }
 
     /// The address of the page to log in, which leads back to this one.
@@ -123,6 +136,14 @@ impl PageFrame {
 
     pub fn is_in_jobs(&self) -> bool {
         self.section == PageSection::Jobs
+    }
+
+    pub fn is_in_runs(&self) -> bool {
+        self.section == PageSection::Runs
+    }
+
+    pub fn is_in_admin(&self) -> bool {
+        self.section == PageSection::Admin
     }
 
     pub fn is_in_help(&self) -> bool {
