@@ -149,7 +149,7 @@ async function suggest() {
     const reply = await fetch(`${base}/api/v1/suggest?limit=6&q=${encodeURIComponent(text)}`, { signal });
     if (!reply.ok) return close();
     const { completions, jobs } = await reply.json();
-    const found = jobs.map(({ name, title }) => [title || name, title ? name : "", { url: `${base}/job/${encodeURIComponent(name)}` }]);
+    const found = jobs.map(({ name, title, page }) => [title || name, title ? name : "", { url: base + page }]);
     const words = completions.filter((words) => words !== text).slice(0, 3).map((words) => [words, "search", { words }]);
     const options = [...found, ...words].map((parts, index) => option(...parts, index));
     if (signal.aborted || document.activeElement !== field) return;

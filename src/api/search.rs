@@ -162,6 +162,8 @@ pub struct SuggestReply {
 pub struct SuggestedJobReply {
     pub id: i64,
     pub name: String,
+    /// Path of the job's page, to append to the address of the server.
+    pub page: String,
     pub title: String,
     pub maintainer: String,
     /// Of the image that represents the job.

@@ -143,6 +143,16 @@ async fn a_misspelled_query_is_corrected_and_can_be_insisted_on() {
 }
 
 #[tokio::test]
+async fn a_suggestion_leads_to_the_page_of_its_job() {
+    for (name, path) in [("sea/../ice 1", "/job/sea~2F~2E~2E~2Fice%201"), ("sea:ice~", "/job/sea~3Aice~7E")] {
+        let silo = with_manifests(&[manifest(name, "1.0.0", "1.0.0")]).await;
+        let suggested = silo.anonymous().get("/api/v1/suggest?q=sea").await.expect(200).json();
+        assert_eq!((&suggested["jobs"][0]["name"], &suggested["jobs"][0]["page"]), (&json!(name), &json!(path)));
+        assert_eq!(heading(&page(&silo, path).await.expect(200).text), format!("The job {name}"));
+    }
+}
+
+#[tokio::test]
 async fn images_are_listed_by_their_references() {
     let silo = with_manifests(&[job("a", "radar", 0), job("a", "radar", 0)]).await;
     let html = page(&silo, "/search?q=a").await.expect(200).text;

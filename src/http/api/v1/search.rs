@@ -18,6 +18,7 @@ use crate::app::{
 use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
 use crate::http::extract::{MOST_WORDS, QueryParameters};
+use crate::http::path_part::job_path;
 use crate::seed::outline::{JobOutline, JobPort, JobPortKind, ResourceOutline};
 
 /// The parameters of a search, which pages take, too.
@@ -209,6 +210,7 @@ pub(super) async fn suggest(
     let suggestions = app.suggest(&q, super::limit(limit.or(Some(USUAL)))? as usize).await?;
     let job = |JobSummary { job, origin, group_count, .. }| SuggestedJobReply {
         id: job.id.0,
+        page: job_path(&job.name),
         name: job.name,
         title: job.title,
         maintainer: job.maintainer,
