@@ -13,7 +13,24 @@ pub struct EventStart {
     pub missed: bool,
 }
 
+/// Some of the newest events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecentEvents {
+    /// Newest first.
+    pub events: Vec<ImageEvent>,
+    /// Whether older ones are stored.
+    pub has_older: bool,
+}
+
 impl App {
+    /// The newest events before a given one, or of all; at most `limit`.
+    pub async fn event_recent(&self, before: Option<EventId>, limit: u32) -> Result<RecentEvents> {
+        let mut events = self.0.store.event_recent(before, limit + 1).await?;
+        let has_older = events.len() > limit as usize;
+        events.truncate(limit as usize);
+        Ok(RecentEvents { events, has_older })
+    }
+
     /// The start position after a given event.
     pub async fn event_start(&self, after: EventId) -> Result<EventStart> {
         let range = self.0.store.event_range().await?;

@@ -49,7 +49,7 @@ pub use catalogue::JobDetail;
 pub use demo::DEMO_REGISTRY;
 pub use doctor::{DiagnosticFinding, DiagnosticVerdict, examine};
 pub use error::{Error, Result};
-pub use events::EventStart;
+pub use events::{EventStart, RecentEvents};
 pub use hooks::{HookNotification, LONGEST_NOTIFICATION, NewHook};
 pub use installation::{PASSWORD_FILE, StartError, open_store};
 pub use job_detail::{ExportFormat, JobComparison, JobImageDetail, JobKey, JobOverview, JobVersionChoice};

@@ -108,6 +108,16 @@ impl RouteTable {
         self.serve(entry, false, |filter| on(filter, handler).layer(DefaultBodyLimit::max(LONGEST_LOGIN)))
     }
 
+    /// The same with the usual limit on the body. The handler of one of `HARMLESS` reads the form as it likes.
+    pub fn add_long_form<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let entry = RouteEntry { method: Method::POST, path, access, content: RouteContent::Page };
+        self.serve(entry, false, |filter| on(filter, handler))
+    }
+
     /// Adds a route that replies to `GET` with a page or with data, as the client asks.
     pub fn add_negotiated<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
     where
@@ -161,6 +171,7 @@ impl RouteTable {
             access: *access,
             content: *content,
             is_streamed,
+            is_harmless: HARMLESS.contains(path),
             takes_ticket: TICKETED.contains(path) && *method == Method::GET,
             takes_cookie: path.starts_with("/api/v1/") || (*content == RouteContent::Page && *path != ASSETS),
         });
@@ -195,6 +206,7 @@ struct RouteGuard {
     content: RouteContent,
     /// The handler reads the body as it arrives, and acquires memory for what it keeps of it.
     is_streamed: bool,
+    is_harmless: bool,
     takes_ticket: bool,
     /// The cookie of a browser may authenticate. Never for the legacy interface: there a `GET` starts a scan, so any
     /// link could.
@@ -243,13 +255,17 @@ impl RequestCredentials {
 
     /// Whether a page of another site could have made a browser send the request: everything but a header and a ticket
     /// is sent by browsers on their own. To the pages, also without a session: a stranger must not log a browser in.
-    fn may_be_forged(&self, method: &Method, is_page: bool) -> bool {
-        !method.is_safe() && (matches!(self, Self::Cookie(_)) || (is_page && matches!(self, Self::Missing)))
+    fn may_be_forged(&self, guard: &RouteGuard, method: &Method, is_page: bool) -> bool {
+        let is_stranger = is_page && !guard.is_harmless && matches!(self, Self::Missing);
+        !method.is_safe() && (matches!(self, Self::Cookie(_)) || is_stranger)
     }
 }
 
 /// The path of files that are the same to everybody.
 const ASSETS: &str = "/assets/{hash}/{name}";
+
+/// Forms that change nothing: without a session it does not matter which page sends them, and they carry no token.
+const HARMLESS: [&str; 1] = ["/validate"];
 
 /// Paths that are served even on spare connections.
 const PROBES: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -314,7 +330,7 @@ async fn check_access(
     next: Next,
 ) -> Response {
     let RouteGuard { app, access, .. } = guard;
-    let origin = match credentials.may_be_forged(request.method(), is_page) {
+    let origin = match credentials.may_be_forged(guard, request.method(), is_page) {
         true => RequestOrigin::of(request.headers(), request.uri(), app),
         false => RequestOrigin::Own,
     };

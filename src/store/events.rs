@@ -53,6 +53,19 @@ impl Store {
         .await
     }
 
+    /// The newest events before `before`, or of all, newest first.
+    pub async fn event_recent(&self, before: Option<EventId>, limit: u32) -> Result<Vec<ImageEvent>> {
+        sql("SELECT id, kind, at, registry_id, registry, repository, tag, digest, image_id, job_name, job_version,
+                 package_version, title
+             FROM events
+             WHERE id < $1
+             ORDER BY id DESC LIMIT $2")
+        .bind(before.unwrap_or(EventId(i64::MAX)))
+        .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
     /// The range of the events' ids.
     pub async fn event_range(&self) -> Result<EventRange> {
         let (pruned, newest): (i64, Option<i64>) =

@@ -26,6 +26,8 @@ pub enum PageSection {
     #[default]
     Jobs,
     Runs,
+    News,
+    Validate,
     Help,
     Account,
     /// What only admins see: registries, users, the system.
@@ -144,6 +146,14 @@ impl PageFrame {
 
     pub fn is_in_admin(&self) -> bool {
         self.section == PageSection::Admin
+    }
+
+    pub fn is_in_news(&self) -> bool {
+        self.section == PageSection::News
+    }
+
+    pub fn is_in_validate(&self) -> bool {
+        self.section == PageSection::Validate
     }
 
     pub fn is_in_help(&self) -> bool {

@@ -44,12 +44,14 @@ mod frame;
 mod help;
 mod hits;
 mod job;
+mod news;
 mod next_page;
 mod page_headers;
 mod ports;
 mod problems;
 mod search;
 mod session;
+mod validate;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -66,9 +68,10 @@ pub(super) use session::log_in_first;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Anyone, User};
-    job::add(routes)
+    validate::add(job::add(routes))
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
+        .add_page("/new", Anyone, news::news)
         .add_page("/help", Anyone, help::help)
         .add_page("/help/problems", Anyone, problems::problems)
         .add_page("/assets/{hash}/{name}", Anyone, assets::asset)

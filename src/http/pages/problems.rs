@@ -7,7 +7,7 @@ use super::filters;
 use super::frame::PageSection;
 use super::{PageFrame, reply};
 use crate::http::error::Result;
-use crate::seed::{ProblemCode, ValidationProfile, explanation};
+use crate::seed::{ProblemCode, ProblemSeverity, ValidationProfile, explanation};
 
 #[derive(Template)]
 #[template(path = "problems.html")]
@@ -39,6 +39,15 @@ pub(super) async fn problems(frame: PageFrame) -> Result<Response> {
     };
     let problems = ProblemCode::ALL.iter().map(help).collect();
     reply(&ProblemsPage { problems, frame: frame.in_section(PageSection::Help) })
+}
+
+/// CSS class of the sign of a problem.
+pub(super) fn sign(severity: ProblemSeverity) -> &'static str {
+    match severity {
+        ProblemSeverity::Error => "state bad",
+        ProblemSeverity::Warning => "state warn",
+        ProblemSeverity::Advice => "state hush",
+    }
 }
 
 fn severity(code: ProblemCode) -> String {

@@ -9,6 +9,7 @@ use super::manifest_view::{ManifestView, OutsideLink};
 use crate::app::{JobImageDetail, JobOverview};
 use crate::catalog::{CatalogueImage, ImagePlace, JobGroup, JobPackageSummary, PastDigest};
 use crate::http::pages::ports::{cut, mebibytes};
+use crate::http::pages::problems::sign;
 use crate::http::pages::{PageFrame, filters};
 use crate::http::path_part::{job_key_part, job_path, job_version_path, version_part, version_value};
 use crate::seed::listing::{JsonSpanKind, ListingSpan, ManifestListing};
@@ -298,11 +299,7 @@ fn problem_row(problem: &ManifestProblem, listing: &ManifestListing) -> ListedPr
     let line = listing.line_of(&problem.path);
     ListedProblem {
         severity: problem.severity.as_str(),
-        sign: match problem.severity {
-            ProblemSeverity::Error => "state bad",
-            ProblemSeverity::Warning => "state warn",
-            ProblemSeverity::Advice => "state hush",
-        },
+        sign: sign(problem.severity),
         code: problem.code.clone(),
         path: problem.path.clone(),
         message: problem.message.clone(),

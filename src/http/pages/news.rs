@@ -1,0 +1,117 @@
+//! `/new`: what scans added, changed and removed, by day.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use chrono::SecondsFormat;
+use serde::Deserialize;
+
+use super::frame::PageSection;
+use super::{PageFrame, filters, reply};
+use crate::app::{App, RecentEvents};
+use crate::catalog::{EventId, EventKind, ImageEvent};
+use crate::http::error::Result;
+use crate::http::extract::QueryParameters;
+
+/// Events on a page.
+const PAGE_SIZE: u32 = 50;
+
+#[derive(Template)]
+#[template(path = "news.html")]
+struct NewsPage {
+    frame: PageFrame,
+    days: Vec<EventDay>,
+    older_url: Option<String>,
+    /// The first page, unless this is it.
+    newest_url: Option<String>,
+}
+
+/// The events of a day in UTC, newest first.
+struct EventDay {
+    /// Such as `2027-01-15`.
+    date: String,
+    /// Such as `Friday, 15 January 2027`.
+    heading: String,
+    events: Vec<EventRow>,
+}
+
+/// An event.
+struct EventRow {
+    word: &'static str,
+    /// CSS class of its sign.
+    sign: &'static str,
+    /// Address of the image; `None` if it was removed.
+    url: Option<String>,
+    title: String,
+    /// The job's name, if the title is another one.
+    name: String,
+    job_version: String,
+    package_version: String,
+    reference: String,
+    registry: String,
+    /// RFC 3339.
+    iso: String,
+    /// Hours and minutes.
+    clock: String,
+    /// Day and time.
+    moment: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewsQuery {
+    /// Only events before the one with this id.
+    before: Option<i64>,
+}
+
+pub(super) async fn news(
+    State(app): State<App>,
+    frame: PageFrame,
+    QueryParameters(NewsQuery { before }): QueryParameters<NewsQuery>,
+) -> Result<Response> {
+    let RecentEvents { events, has_older } = app.event_recent(before.map(EventId), PAGE_SIZE).await?;
+    let last = events.last().filter(|_| has_older).map(|event| event.id);
+    reply(&NewsPage {
+        days: days(&frame, events),
+        older_url: last.map(|id| frame.url(&format!("/new?before={id}"))),
+        newest_url: before.is_some().then(|| frame.url("/new")),
+        frame: frame.in_section(PageSection::News),
+    })
+}
+
+fn days(frame: &PageFrame, events: Vec<ImageEvent>) -> Vec<EventDay> {
+    let mut days: Vec<EventDay> = Vec::new();
+    for event in events {
+        let date = event.at.format("%Y-%m-%d").to_string();
+        let heading = event.at.format("%A, %-d %B %Y").to_string();
+        let row = row(frame, event);
+        match days.last_mut() {
+            Some(day) if day.date == date => day.events.push(row),
+            _ => days.push(EventDay { date, heading, events: vec![row] }),
+        }
+    }
+    days
+}
+
+fn row(frame: &PageFrame, event: ImageEvent) -> EventRow {
+    let (word, sign) = match event.kind {
+        EventKind::Added => ("new", "state good"),
+        EventKind::Changed => ("changed", "state warn"),
+        EventKind::Removed => ("removed", "state hush"),
+    };
+    let has_title = !event.title.is_empty() && event.title != event.job_name;
+    EventRow {
+        word,
+        sign,
+        url: (event.kind != EventKind::Removed).then(|| frame.image_url(event.image_id)),
+        name: if has_title { event.job_name.clone() } else { String::new() },
+        title: if has_title { event.title } else { event.job_name },
+        job_version: event.job_version,
+        package_version: event.package_version,
+        reference: format!("{}:{}", event.repository, event.tag),
+        registry: event.registry,
+        iso: event.at.to_rfc3339_opts(SecondsFormat::Millis, true),
+        clock: event.at.format("%H:%M").to_string(),
+        moment: event.at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+    }
+}
