@@ -95,6 +95,12 @@ both!(events_are_filtered_and_paged, |store| {
     assert_eq!(of(Some(two.id), Some("a")).await, 0);
     let page = store.event_list(&EventQuery::default(), events[0].id, 1).await.unwrap();
     assert_eq!(page, events[1..2]);
+
+    let newest: Vec<ImageEvent> = events.iter().rev().cloned().collect();
+    assert_eq!(store.event_recent(None, 10).await.unwrap(), newest);
+    assert_eq!(store.event_recent(None, 2).await.unwrap(), newest[..2]);
+    assert_eq!(store.event_recent(Some(newest[0].id), 10).await.unwrap(), newest[1..]);
+    assert!(store.event_recent(Some(EventId(0)), 10).await.unwrap().is_empty());
 });
 
 both!(old_events_go_and_leave_no_hole, |store| {

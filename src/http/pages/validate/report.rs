@@ -94,12 +94,11 @@ impl ReportView {
 }
 
 fn heading(report: &ValidationReport) -> String {
-    let counted = |(severity, one, many): (ProblemSeverity, &str, &str)| {
-        match report.problems.iter().filter(|problem| problem.severity == severity).count() {
-            0 => None,
-            1 => Some(format!("1 {one}")),
-            count => Some(format!("{count} {many}")),
-        }
+    let count = |severity| report.problems.iter().filter(|problem| problem.severity == severity).count();
+    let counted = |(severity, one, many): (ProblemSeverity, &str, &str)| match count(severity) {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {many}")),
     };
     let words = [
         (ProblemSeverity::Error, "error", "errors"),
@@ -191,6 +190,7 @@ mod tests {
 
     #[test]
     fn the_heading_counts() {
+        use ProblemSeverity::{Advice, Error, Warning};
         assert_eq!(view("{").heading.split(' ').nth(1).map(|word| word.starts_with("error")), Some(true));
         let problem = |severity| ManifestProblem {
             code: String::new(),
@@ -201,14 +201,13 @@ mod tests {
             message: String::new(),
             help: String::new(),
         };
-        let heading = |valid, severities: &[ProblemSeverity]| {
+        let counted = |valid, severities: &[ProblemSeverity]| {
             let problems = severities.iter().map(|severity| problem(*severity)).collect();
             heading(&ValidationReport { valid, problems, ..judge(b"{", ValidationRules::default()) })
         };
-        use ProblemSeverity::{Advice, Error, Warning};
-        assert_eq!(heading(true, &[]), "Valid, without problems");
-        assert_eq!(heading(true, &[Warning, Advice, Advice]), "Valid, 1 warning, 2 pieces of advice");
-        assert_eq!(heading(false, &[Error, Error, Advice]), "2 errors, 1 piece of advice");
+        assert_eq!(counted(true, &[]), "Valid, without problems");
+        assert_eq!(counted(true, &[Warning, Advice, Advice]), "Valid, 1 warning, 2 pieces of advice");
+        assert_eq!(counted(false, &[Error, Error, Advice]), "2 errors, 1 piece of advice");
     }
 
     proptest! {
