@@ -21,6 +21,10 @@ const PAGES = [
   ["older version", "/job/ndvi/1.2.0/1.0.0", 200],
   ["comparison", "/job/ndvi/compare/1.2.0..1.10.0", 200],
   ["no such job", "/job/none", 404],
+  ["new", "/new", 200],
+  ["check", "/validate", 200],
+  ["checked", "/validate?example=valid", 200],
+  ["mistakes", "/validate?example=faulty", 200],
   ["help", "/help", 200],
   ["problems", "/help/problems", 200],
   ["login", "/session", 200],
@@ -151,6 +155,14 @@ async function withoutScripts() {
   await visit("/job/ndvi");
   await page.click("summary >> text=CWL tool");
   check(await page.isVisible("text=ndvi-1.10.0.cwl"), "no scripts: one of several commands is shown");
+  await visit("/new");
+  await page.click(".events a >> nth=0");
+  check(page.url().startsWith(`${url}/job/`), `no scripts: an event leads to its job: ${page.url()}`);
+  await page.click("nav >> text=Validate");
+  await page.fill("#manifest", '{\n  "seedVersion": "1.0.0",\n  "jbo": {}\n}');
+  await page.click("#validate button");
+  check((await page.textContent("#report h2")).includes("error"), "no scripts: a text is checked");
+  same(await page.inputValue("#manifest"), '{\n  "seedVersion": "1.0.0",\n  "jbo": {}\n}', "no scripts: the text stays");
   await close("no scripts");
 }
 
@@ -204,6 +216,22 @@ async function withScripts(base) {
   await page.keyboard.press("Escape");
   check(await page.isHidden("#suggestions"), `Escape closes the suggestions${where}`);
   await Promise.all([page.waitForURL(`${base}/search?q=ship`), page.keyboard.press("Enter")]);
+
+  await visit("/validate");
+  const reported = (word) => page.waitForFunction((word) => document.querySelector("#report h2")?.textContent.includes(word), word).then(() => true, () => false);
+  await page.fill("#manifest", '{\n  "seedVersion": "1.0.0",\n  "jbo": {}\n}');
+  check(await reported("error"), `a text is checked while typing${where}`);
+  same(path(), "/validate", `the page stays${where}`);
+  await page.locator("#report li", { hasText: "unknown-field" }).locator("[data-line]").click();
+  same(await page.evaluate(() => {
+    const { selectionStart, value } = document.activeElement;
+    return value.slice(0, selectionStart).split("\n").length;
+  }), 3, `a place leads into the field${where}`);
+  const whole = await (await fetch(`${url}/validate?example=valid`)).text();
+  const file = whole.match(/<textarea[^>]*>\n([^<]*)/)[1].replaceAll("&#34;", '"');
+  await page.setInputFiles("#validate [type=file]", { name: "seed.manifest.json", mimeType: "application/json", buffer: Buffer.from(file) });
+  check(await reported("Valid"), `a file is checked${where}`);
+  same(await page.inputValue("#manifest"), file, `the field has the file's text${where}`);
 
   await visit("/help");
   await page.click(".copy button");

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 108] = [
+const REQUESTS: [(&str, &str, &str); 111] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -103,6 +103,9 @@ const REQUESTS: [(&str, &str, &str); 108] = [
     ("GET", "/metrics", "/metrics"),
     ("GET", "/openapi.yaml", "/openapi.yaml"),
     ("GET", "/search", "/search?q=a"),
+    ("GET", "/new", "/new"),
+    ("GET", "/validate", "/validate"),
+    ("POST", "/validate", "/validate"),
     ("GET", "/help", "/help"),
     ("GET", "/help/problems", "/help/problems"),
     ("GET", "/job/{name}", "/job/none"),

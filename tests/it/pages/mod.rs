@@ -8,11 +8,13 @@ mod home;
 mod hostile;
 mod job;
 mod markup;
+mod news;
 mod origin;
 mod prefix;
 mod search;
 mod session;
 mod templates;
+mod validate;
 
 use http::Method;
 

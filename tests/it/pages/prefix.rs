@@ -5,7 +5,15 @@ use super::page_with;
 use crate::support::app::{TestApp, jobs};
 
 async fn links_stay_below(silo: &TestApp, headers: &[(&str, &str)], prefix: &str) {
-    for path in ["/", "/search?q=job&facet.tag=example", "/search?q=nothing-like-that", "/help", "/no/such/page"] {
+    for path in [
+        "/",
+        "/search?q=job&facet.tag=example",
+        "/search?q=nothing-like-that",
+        "/new",
+        "/validate?example=faulty",
+        "/help",
+        "/no/such/page",
+    ] {
         let reply = page_with(silo, path, headers).await;
         let mut inside = 0;
         for tag in tags(&reply.text) {
