@@ -94,7 +94,8 @@ impl ReportView {
 }
 
 fn heading(report: &ValidationReport) -> String {
-    let count = |severity| report.problems.iter().filter(|problem| problem.severity == severity).count();
+    let count =
+        |severity: ProblemSeverity| report.problems.iter().filter(|problem| problem.severity == severity).count();
     let counted = |(severity, one, many): (ProblemSeverity, &str, &str)| match count(severity) {
         0 => None,
         1 => Some(format!("1 {one}")),
