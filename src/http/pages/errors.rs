@@ -55,6 +55,7 @@ fn title(status: StatusCode) -> &'static str {
         StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => "This address cannot be understood",
         StatusCode::UNAUTHORIZED => "Log in first",
         StatusCode::FORBIDDEN => "Not allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "This is too long",
         StatusCode::TOO_MANY_REQUESTS => "Too many requests",
         StatusCode::SERVICE_UNAVAILABLE => "Not available now",
         status if status.is_server_error() => "Something went wrong",
