@@ -4,8 +4,8 @@ use http::Method;
 use serde_json::Value;
 
 use super::markup::{StartTag, heading, link, links, named, tags};
-use super::{BROWSER, page};
-use crate::support::app::{Reply, TestApp, manifest, text};
+use super::{BROWSER, Browser, OWN, page};
+use crate::support::app::{ADMIN, ADMIN_PASSWORD, Reply, TestApp, manifest, text};
 
 /// Sends the form; each part is a name, for files with the name of the file, and a text.
 async fn sent(silo: &TestApp, parts: &[(&str, &str)], headers: &[(&str, &str)]) -> Reply {
@@ -162,6 +162,34 @@ async fn a_request_that_is_no_form_is_refused_by_a_page() {
         assert_eq!(reply.header("content-type"), "text/html; charset=utf-8");
     }
     page(&silo, "/validate?example=other").await.expect(400);
+}
+
+#[tokio::test]
+async fn no_session_and_no_token_are_needed_but_another_site_uses_no_session() {
+    let silo = TestApp::start().await;
+    let browser = Browser::log_in(&silo, ADMIN, ADMIN_PASSWORD).await;
+    let cookie = ("cookie", browser.cookie.as_str());
+    let foreign = ("origin", "https://evil.example");
+    let parts = [("manifest", "{")];
+    let account = "Account of ";
+    for headers in [&[][..], &[OWN], &[foreign]] {
+        let stranger = sent(&silo, &parts, headers).await.expect(200);
+        assert!(result(&stranger.text).contains("error") && !stranger.text.contains(account), "{headers:?}");
+    }
+    let user = sent(&silo, &parts, &[OWN, cookie]).await.expect(200);
+    assert!(result(&user.text).contains("error") && user.text.contains(account), "{}", user.text);
+    let forged = sent(&silo, &parts, &[foreign, cookie]).await.expect(403);
+    assert!(forged.text.contains("page of another site"), "{}", forged.text);
+}
+
+#[tokio::test]
+async fn a_manifest_may_be_longer_than_other_forms() {
+    let silo = TestApp::start().await;
+    let long = |length: usize| format!("{{\n  \"x\": \"{}\"\n}}", "a".repeat(length));
+    let html = sent(&silo, &[("manifest", &long(100_000))], &[]).await.expect(200).text;
+    assert!(result(&html).contains("error"), "{}", result(&html));
+    let refused = sent(&silo, &[("manifest", &long(2 << 20))], &[]).await.expect(413);
+    assert_eq!(heading(&refused.text), "This is too long");
 }
 
 #[tokio::test]
