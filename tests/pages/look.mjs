@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 import { TEXTS } from "./hostile.mjs";
+import { sessionParts } from "./session.mjs";
 
 const [url, hostile] = process.argv.slice(2);
 const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
@@ -55,9 +56,10 @@ async function open(options = {}, base = url) {
   const page = await context.newPage();
   const noted = [];
   let expected = 200;
-  // A page that is an error is itself reported as a failed load.
+  // A page that is an error is itself reported as a failed load; what a logout clears is reported, too.
+  const isUsual = (text) => (expected >= 400 && text.includes(`status of ${expected}`)) || text.startsWith("Clear-Site-Data header");
   page.on("console", (message) => {
-    if (!(expected >= 400 && message.text().includes(`status of ${expected}`))) noted.push(`console: ${message.text()}`);
+    if (!isUsual(message.text())) noted.push(`console: ${message.text()}`);
   });
   page.on("pageerror", (error) => noted.push(`error: ${error.message}`));
   page.on("dialog", (dialog) => {
@@ -86,25 +88,30 @@ async function appearance() {
   const { page, visit, close } = await open({ bypassCSP: true });
   for (const [name, path, status] of PAGES) {
     await visit(path, status);
-    await page.evaluate(axe);
-    for (const width of WIDTHS) {
-      await page.setViewportSize({ width, height: 900 });
-      for (const details of await page.$$("details.fewer:not([open]) > summary")) {
-        if (await details.isVisible()) await details.click();
-      }
-      for (const colorScheme of SCHEMES) {
-        await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-        const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        check(over <= 0, `${name}, ${width} wide: ${over} px too wide`);
-        const { violations } = await page.evaluate(() =>
-          axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
-        const found = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html).join(" ")}`);
-        same(found, [], `${name}, ${width} wide, ${colorScheme}: axe`);
-      }
-    }
-    await page.setViewportSize({ width: 1280, height: 900 });
+    await looksRight(page, name);
   }
   await close("appearance");
+}
+
+/** The page that is open does not scroll sideways, and axe finds nothing, at each width in each scheme. */
+async function looksRight(page, name) {
+  await page.evaluate(axe);
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: 900 });
+    for (const details of await page.$$("details.fewer:not([open]) > summary, details.fold:not([open]):not([name]) > summary")) {
+      if (await details.isVisible()) await details.click();
+    }
+    for (const colorScheme of SCHEMES) {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+      check(over <= 0, `${name}, ${width} wide: ${over} px too wide`);
+      const { violations } = await page.evaluate(() =>
+        axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+      const found = violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ html }) => html).join(" ")}`);
+      same(found, [], `${name}, ${width} wide, ${colorScheme}: axe`);
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 900 });
 }
 
 /** Nothing is reported and nothing comes from elsewhere, under the content security policy. */
@@ -360,6 +367,7 @@ const parts = [
   ["scripts", () => withScripts(url)],
   ["prefix", () => belowPrefix(withScripts)],
   ["tabs", tabs],
+  ...sessionParts({ url, open, check, same, looksRight }),
   ["hostile texts", hostileTexts],
 ];
 for (const [name, part] of parts) {
