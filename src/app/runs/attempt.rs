@@ -3,13 +3,13 @@
 use std::pin::Pin;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{App, Error, Result};
 use super::disk_space::reserve;
 use super::submit::{read_manifest, read_spec};
-use super::worker::LEASE;
 use super::{RunSpec, read_record};
 use crate::catalog::UserRole;
 use crate::engine::disk::space;
@@ -25,6 +25,8 @@ use crate::engine::run::{AttemptRequest, attempt_error, run};
 use crate::seed::model::SeedManifest;
 use crate::store::{self, ClaimedRun, StoredRun};
 
+/// How long a silo may be silent before another takes its runs.
+pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How often the lease is renewed, and cancellation is checked.
 const RENEW: Duration = Duration::from_secs(2);
 const MIB: u64 = 1024 * 1024;

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use url::Url;
 
 use super::super::App;
-use super::inputs::{InputProblem, ResolvedInput};
+use super::resolved_input::{InputProblem, ResolvedInput};
 use super::run_inputs::{FileAddress, InputFile};
 use super::uploads::in_advance;
 use crate::catalog::UserId;

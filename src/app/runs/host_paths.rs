@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::super::container_engine::PROBE;
 use super::super::{App, Result};
 use super::attempt::AttemptTask;
-use super::inputs::ResolvedInput;
+use super::resolved_input::ResolvedInput;
 use crate::engine::docker::ContainerEngine;
 use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::{HeldPaths, HoldError, HostPath, sweep};

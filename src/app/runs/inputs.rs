@@ -8,11 +8,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::super::{App, Result};
 use super::fetched_inputs::FetchedInputs;
 use super::may_see;
+use super::resolved_input::{InputProblem, ResolvedInput};
 use super::run_inputs::{FileSpec, InputFile};
 use crate::catalog::{RunStatus, UserAccount};
-use crate::engine::held_paths::HostPath;
 use crate::engine::plan::request::{HostFile, InputSource};
-use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::engine::run::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, survey};
 use crate::engine::run::outputs::{CapturedFile, RunOutputs};
 
@@ -20,39 +19,6 @@ use super::super::accounts::UserSession;
 
 /// Characters that need no encoding in a path.
 const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
-
-/// Why a file is not available.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct InputProblem {
-    /// Name of the input.
-    pub input: String,
-    /// The problem, in a sentence.
-    pub message: String,
-    /// What to do, in a sentence.
-    pub help: String,
-    /// Whether it may be available later.
-    pub is_passing: bool,
-}
-
-impl From<InputProblem> for PlanProblem {
-    fn from(problem: InputProblem) -> Self {
-        let InputProblem { input, message, help, .. } = problem;
-        Self { code: PlanCode::BadValue, subject: input, message, help }
-    }
-}
-
-/// A file that is available.
-#[derive(Clone, Debug)]
-pub(super) struct ResolvedInput {
-    pub input: String,
-    pub source: InputSource,
-    /// Facts about the file from where it was uploaded, fetched or found.
-    pub facts: FileFacts,
-    /// If known without reading the file.
-    pub sha256: Option<String>,
-    /// A file or folder of the server, which others may change.
-    pub host: Option<HostPath>,
-}
 
 impl App {
     /// The URL of a path of this service, if `http.public_url` is set; else the path.

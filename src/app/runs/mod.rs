@@ -13,6 +13,7 @@ mod host_paths;
 mod input_metadata;
 mod inputs;
 mod rerun;
+mod resolved_input;
 mod run_inputs;
 mod runnable_image;
 mod secrets;
@@ -31,6 +32,7 @@ use crate::store::StoredRun;
 
 pub(super) use active::ActiveRuns;
 pub use archive::ArchiveFormat;
+pub(super) use attempt::LEASE as RUN_LEASE;
 pub use batches::MOST_ROWS;
 pub(super) use discarded_files::stuck_in;
 pub(super) use disk_space::{RunDiskShortage, reserve};
@@ -39,7 +41,6 @@ pub use run_inputs::{FileAddress, FileSpec, InputFile, RunInputs, SettingValue};
 pub(super) use secrets::place as settings_place;
 pub use submit::{PlannedRun, SubmitOutcome};
 pub(super) use uploads::remove_parts;
-pub(super) use worker::LEASE as RUN_LEASE;
 
 /// Form of a run.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::secrets::RunSecrets;
 use crate::engine::plan::container::MASK;
 use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
@@ -131,7 +130,7 @@ impl FileAddress {
         }
     }
 
-    fn has_query(&self) -> bool {
+    pub(super) fn has_query(&self) -> bool {
         self.expose().contains('?')
     }
 
@@ -227,36 +226,6 @@ impl RunInputs {
         }
     }
 
-    /// The secrets, which the JSON has masks for.
-    pub(super) fn secrets(&self) -> RunSecrets {
-        let secret = |(name, value): (&String, &SettingValue)| match value {
-            SettingValue::Secret(secret) => Some((name.clone(), secret.clone())),
-            SettingValue::Shown(_) => None,
-        };
-        let address = |(number, file): (usize, &InputFile)| match &file.source {
-            FileSpec::Url { url, .. } if url.has_query() => Some((number, url.clone())),
-            _ => None,
-        };
-        RunSecrets {
-            settings: self.settings.iter().filter_map(secret).collect(),
-            addresses: self.files.iter().enumerate().filter_map(address).collect(),
-        }
-    }
-
-    /// Puts the secrets in place of their masks.
-    pub(super) fn unmask(&mut self, secrets: &RunSecrets) {
-        for (name, value) in &mut self.settings {
-            if let Some(secret) = secrets.settings.get(name) {
-                *value = SettingValue::Secret(secret.clone());
-            }
-        }
-        for (number, file) in self.files.iter_mut().enumerate() {
-            if let (FileSpec::Url { url, .. }, Some(whole)) = (&mut file.source, secrets.addresses.get(&number)) {
-                url.clone_from(whole);
-            }
-        }
-    }
-
     /// The inputs with masks as values: of settings first, then of files.
     pub(super) fn masked(&self) -> Vec<&str> {
         let settings = self.settings.iter().filter(|(_, value)| value.expose() == MASK).map(|(name, _)| name.as_str());
@@ -277,6 +246,7 @@ fn replaced<T>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::secrets::RunSecrets;
     use super::*;
 
     /// As it stands in the database since version 2.0.0.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::super::{App, Error, Result};
-use super::run_inputs::{FileAddress, RunInputs};
+use super::run_inputs::{FileAddress, FileSpec, InputFile, RunInputs, SettingValue};
 
 /// Prefix of the key of an address, before the number of its file.
 const FILE: &str = "file ";
@@ -69,6 +69,38 @@ impl RunSecrets {
             }
         }
         secrets
+    }
+}
+
+impl RunInputs {
+    /// The secrets, which the JSON has masks for.
+    pub(super) fn secrets(&self) -> RunSecrets {
+        let secret = |(name, value): (&String, &SettingValue)| match value {
+            SettingValue::Secret(secret) => Some((name.clone(), secret.clone())),
+            SettingValue::Shown(_) => None,
+        };
+        let address = |(number, file): (usize, &InputFile)| match &file.source {
+            FileSpec::Url { url, .. } if url.has_query() => Some((number, url.clone())),
+            _ => None,
+        };
+        RunSecrets {
+            settings: self.settings.iter().filter_map(secret).collect(),
+            addresses: self.files.iter().enumerate().filter_map(address).collect(),
+        }
+    }
+
+    /// Puts the secrets in place of their masks.
+    pub(super) fn unmask(&mut self, secrets: &RunSecrets) {
+        for (name, value) in &mut self.settings {
+            if let Some(secret) = secrets.settings.get(name) {
+                *value = SettingValue::Secret(secret.clone());
+            }
+        }
+        for (number, file) in self.files.iter_mut().enumerate() {
+            if let (FileSpec::Url { url, .. }, Some(whole)) = (&mut file.source, secrets.addresses.get(&number)) {
+                url.clone_from(whole);
+            }
+        }
     }
 }
 

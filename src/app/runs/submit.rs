@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
-use super::inputs::ResolvedInput;
+use super::resolved_input::ResolvedInput;
 use super::runnable_image::{RunnableImage, reference};
 use super::{RunForm, RunOptions, RunSpec};
 use crate::auth::time_ordered_id;

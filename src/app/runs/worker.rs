@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{App, Error, Result};
-use super::attempt::{AttemptEnd, AttemptTask};
+use super::attempt::{AttemptEnd, AttemptTask, LEASE};
 use crate::auth::random_id;
 use crate::catalog::LONGEST_RETRY_WAIT;
 use crate::engine::away::ENGINE_AWAY;
@@ -16,9 +16,6 @@ use crate::engine::run::folder::RunPaths;
 use crate::engine::run::record::RunRecord;
 use crate::engine::run::verdict::{RunVerdict, SystemFailure};
 use crate::store::{self, ClaimedRun, RunState};
-
-/// How long a silo may be silent before another takes its runs.
-pub(in crate::app) const LEASE: TimeDelta = TimeDelta::seconds(60);
 
 impl App {
     /// Claims one waiting run and makes one attempt of it. False: there was none, or no container engine.
