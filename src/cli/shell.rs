@@ -15,10 +15,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::terminal::RawTerminal;
 use super::ExitStatus;
+use super::args::engine_at::EngineWithImage;
 use super::args::manifest_file::shown;
 use super::args::run as job;
 use super::args::run::{request, usage};
-use super::args::subject::{EngineWithImage, LocalJob};
+use super::args::subject::LocalJob;
 use super::output::live::{JobOutputMode, stop_on_signal, watch};
 use super::output::render::tame;
 use super::run::{folder, fresh, output, planned, refused};

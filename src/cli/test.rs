@@ -16,10 +16,11 @@ use serde_json::json;
 
 use self::case::TestCase;
 use self::report::{CaseOutcome, CaseResult};
+use super::args::engine_at::EngineWithImage;
 use super::args::manifest_file::shown;
 use super::args::run as job;
 use super::args::run::{request, usage};
-use super::args::subject::{EngineWithImage, LocalJob, LocalRun};
+use super::args::subject::{LocalJob, LocalRun};
 use super::output::live::{JobOutputMode, StopSignals, stop_on_signal, watch};
 use super::output::render::{json_line, tame};
 use super::run::planned as tell_planned;

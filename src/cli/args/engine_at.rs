@@ -1,13 +1,13 @@
-//! Which container engine a command uses, by flags and the environment variables of Docker and Podman; precedence as in
-//! [`EngineChoice`].
+//! Which container engine a command uses, by flags and the environment variables of Docker and Podman (precedence as in
+//! [`EngineChoice`]), and the image that it runs there.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::registry::docker_folder;
-use crate::engine::docker::{DockerClient, EngineChoice};
-use crate::engine::runtime::Result;
+use crate::engine::docker::{ContainerEngine, DockerClient, EngineChoice};
+use crate::engine::runtime::{EngineImage, Result};
 
 #[derive(Args, Clone, Default)]
 // Avoids a clash of clap's group names: other commands have a struct of this name.
@@ -47,4 +47,11 @@ impl EngineAt {
             docker_folder: docker_folder(self.config.as_deref()),
         }
     }
+}
+
+/// The container engine, and the image there.
+pub(in crate::cli) struct EngineWithImage {
+    pub engine: ContainerEngine,
+    /// As the engine describes it.
+    pub image: EngineImage,
 }

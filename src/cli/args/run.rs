@@ -7,10 +7,9 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::engine_at::EngineAt;
+use super::engine_at::{EngineAt, EngineWithImage};
 use super::manifest_file::{self, ManifestFile};
 use super::registry::PullAccount;
-use super::subject::EngineWithImage;
 use crate::cli::output::render::{json_line, problems, renderer, summary, tame};
 use crate::cli::suggest::nearest_path;
 use crate::cli::{ExitStatus, print};

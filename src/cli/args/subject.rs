@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::engine_at::EngineWithImage;
 use super::manifest_file;
 use super::manifest_file::{ManifestFile, shown};
 use super::run::{Options, image_reference, name_of, usage, valid};
@@ -44,13 +45,6 @@ pub(in crate::cli) struct LocalJob {
     pub manifest: SeedManifest,
     /// `None` for a dry run of a manifest on disk, which needs no engine.
     pub machine: Option<EngineWithImage>,
-}
-
-/// The container engine, and the image there.
-pub(in crate::cli) struct EngineWithImage {
-    pub engine: ContainerEngine,
-    /// As the engine describes it.
-    pub image: EngineImage,
 }
 
 impl LocalJob {
