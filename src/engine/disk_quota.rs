@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::disk::{DiskSpace, space};
 use super::halt::HaltSignal;
-use super::run::job_exit::StopReason;
 use super::run::outputs::MAX_ENTRIES;
+use super::run::stop_reason::StopReason;
 use super::walk::{FolderUsage, WalkBounds, WalkReach, measure};
 
 /// Bounds for the interval between two measurements of the output folder. Measuring takes at most a tenth of the

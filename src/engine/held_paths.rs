@@ -14,7 +14,7 @@ use rustix::fs::{Mode, OFlags, openat};
 
 use super::disk::{self, FileReadError};
 use super::halt::HaltSignal;
-use super::plan::{FileAccess, RunPlan};
+use super::plan::{FileAccess, PlannedFile, RunPlan};
 use super::run::folder::set_mode;
 
 /// A file or folder of the host given to a run, and the root that it must lie below.
@@ -66,6 +66,21 @@ pub fn open_below(root: &Path, path: &Path) -> io::Result<File> {
         at = openat(&at, name, flags, Mode::empty())?;
     }
     Ok(at.into())
+}
+
+impl PlannedFile {
+    /// Opens the file for reading.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or is no regular file any more.
+    pub fn open(&self) -> io::Result<File> {
+        let file = match &self.access {
+            FileAccess::AsNamed => File::open(&self.source)?,
+            FileAccess::Below(root) => open_below(root, &self.source)?,
+            FileAccess::At(path) => File::open(path)?,
+        };
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+    }
 }
 
 /// Makes a hard link to an open file, or a copy if that fails.

@@ -14,7 +14,7 @@ use super::run_inputs::{FileAddress, InputFile};
 use super::uploads::in_advance;
 use crate::catalog::UserId;
 use crate::engine::plan::request::{HostFile, InputSource};
-use crate::engine::run::inputs::{FileFacts, FileWorkspace};
+use crate::engine::run::record::{FileFacts, FileWorkspace};
 use crate::registry::{DownloadError, FileDownload, download};
 use crate::store::ClaimedRun;
 

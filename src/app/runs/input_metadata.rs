@@ -4,9 +4,8 @@
 use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use crate::catalog::UserId;
-use crate::engine::run::inputs::GivenInput;
 use crate::engine::run::outputs::RunOutputs;
-use crate::engine::run::record::{RunRecord, Status};
+use crate::engine::run::record::{GivenInput, RunRecord, Status};
 use crate::seed::metadata::SeedMetadata;
 
 impl App {

@@ -12,8 +12,9 @@ use super::resolved_input::{InputProblem, ResolvedInput};
 use super::run_inputs::{FileSpec, InputFile};
 use crate::catalog::{RunStatus, UserAccount};
 use crate::engine::plan::request::{HostFile, InputSource};
-use crate::engine::run::inputs::{FileFacts, FileWorkspace, GivenInput, RunProduct, survey};
+use crate::engine::run::inputs::survey;
 use crate::engine::run::outputs::{CapturedFile, RunOutputs};
+use crate::engine::run::record::{FileFacts, FileWorkspace, GivenInput, RunProduct};
 
 use super::super::accounts::UserSession;
 

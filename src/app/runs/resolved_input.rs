@@ -3,7 +3,7 @@
 use crate::engine::held_paths::HostPath;
 use crate::engine::plan::request::InputSource;
 use crate::engine::plan::{PlanCode, PlanProblem};
-use crate::engine::run::inputs::FileFacts;
+use crate::engine::run::record::FileFacts;
 
 /// Why a file is not available.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,8 @@ use crate::engine::halt::HaltSignal;
 use crate::engine::held_paths::HeldPaths;
 use crate::engine::plan::request::RunRequest;
 use crate::engine::plan::{RunPlan, plan, request};
-use crate::engine::run::inputs::{GivenInput, InputError, read};
-use crate::engine::run::record::{AttemptRecord, RecordedInputs};
+use crate::engine::run::inputs::{InputError, read};
+use crate::engine::run::record::{AttemptRecord, GivenInput, RecordedInputs};
 use crate::engine::run::verdict::{RunError, RunVerdict, SystemFailure};
 use crate::store::ClaimedRun;
 

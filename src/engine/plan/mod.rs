@@ -15,8 +15,6 @@ mod tests;
 mod values;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +26,6 @@ pub use problem::{PlanCode, PlanProblem};
 
 use container::{ATTEMPT, BindMount, ContainerSpec, EnvironmentVariable, HOST, JOB, MaskedText, RUN, StdinMode};
 
-use super::held_paths::open_below;
 use crate::seed::environment::{INPUT_METADATA, OUTPUT_DIR, allocated_name, is_name, variable_name};
 use crate::seed::model::SeedManifest;
 use crate::seed::resources::ResourceAllocation;
@@ -125,21 +122,6 @@ pub enum FileAccess {
     Below(PathBuf),
     /// By this path, which holds the file: see [`super::held_paths`].
     At(PathBuf),
-}
-
-impl PlannedFile {
-    /// Opens the file for reading.
-    ///
-    /// # Errors
-    /// The file cannot be opened, or is no regular file any more.
-    pub fn open(&self) -> io::Result<File> {
-        let file = match &self.access {
-            FileAccess::AsNamed => File::open(&self.source)?,
-            FileAccess::Below(root) => open_below(root, &self.source)?,
-            FileAccess::At(path) => File::open(path)?,
-        };
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
-    }
 }
 
 /// Plans a run.

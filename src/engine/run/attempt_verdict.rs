@@ -2,8 +2,9 @@
 
 use super::AttemptRequest;
 use super::attempt_error::Error;
-use super::job_exit::{JobExit, StopReason};
+use super::job_exit::JobExit;
 use super::outputs::RunOutputs;
+use super::stop_reason::StopReason;
 use super::verdict::{RunEnding, RunError, RunVerdict, SystemFailure, judge};
 use crate::engine::plan::RunPlan;
 use crate::engine::runtime;

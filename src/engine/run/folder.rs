@@ -1,4 +1,4 @@
-//! Paths of a run's folder on the host, and writing its files. Blocking.
+//! Paths of a run's folder on the host, and how it is created. Blocking.
 //!
 //! `job.json` the record, `inputs.json` the given inputs, `context.json` the input metadata for the job, `run.sh` the
 //! command line to repeat the run, `attempt-N/` the logs of an attempt, `input/` staged input files, `output/` the
@@ -10,8 +10,6 @@ use std::{fs, io};
 use chrono::NaiveDate;
 use serde::Serialize;
 
-use super::record::RunRecord;
-use crate::engine::plan::RunPlan;
 use crate::seed::model::SeedManifest;
 
 /// The folder of a run.
@@ -65,30 +63,6 @@ impl RunPaths {
             return if is_there { Ok(()) } else { Err(why) };
         }
         set_mode(&self.output, 0o777)
-    }
-
-    /// Writes `run.sh`, without secrets.
-    ///
-    /// # Errors
-    /// The disk fails or permission is denied.
-    pub fn write_plan(&self, plan: &RunPlan) -> io::Result<()> {
-        let secrets: Vec<&str> = plan.secrets().collect();
-        let note = match secrets.is_empty() {
-            true => String::new(),
-            false => {
-                format!("# Set and export first: {}. Replace the masked values in the command.\n", secrets.join(" "))
-            }
-        };
-        replace(&self.root.join("run.sh"), format!("#!/bin/sh\n{note}exec {}\n", plan.docker_run()).as_bytes())
-    }
-
-    /// Writes the record to `job.json`, and the inputs alone to `inputs.json`.
-    ///
-    /// # Errors
-    /// The disk fails or permission is denied.
-    pub fn write_record(&self, record: &RunRecord) -> io::Result<()> {
-        replace(&self.root.join("inputs.json"), &pretty(&record.given))?;
-        replace(&self.root.join("job.json"), &pretty(record))
     }
 }
 

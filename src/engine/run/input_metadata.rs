@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use super::inputs::{FileWorkspace, GivenFile, GivenInput};
+use super::record::{FileWorkspace, GivenFile, GivenInput};
 use crate::seed::metadata::SeedMetadata;
 use crate::seed::model::SeedManifest;
 

@@ -4,18 +4,16 @@ use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use chrono::DateTime;
 
 use super::folder::{RunPaths, pretty, replace, set_mode};
 use super::input_metadata;
+use super::record::{FileFacts, GivenFile, GivenInput};
 use crate::engine::disk;
 use crate::engine::halt::{HaltReason, HaltSignal};
 use crate::engine::held_paths::link_or_copy;
 use crate::engine::plan::request::{HostFile, InputSource};
 use crate::engine::plan::{PlannedFile, RunPlan, docker_run};
-use crate::seed::metadata::SeedMetadata;
 use crate::seed::model::SeedManifest;
 
 /// Limit for the entries of a folder.
@@ -108,83 +106,6 @@ fn inside(folder: &Path, entry: &DirEntry) -> Result<FolderEntry, InputError> {
     }
     let metadata = real.metadata().map_err(unreadable)?;
     if metadata.is_file() { Ok(FolderEntry::Linked(file(name()?, real, &metadata)?)) } else { Ok(FolderEntry::Other) }
-}
-
-/// A file input of a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GivenInput {
-    pub name: String,
-    pub files: Vec<GivenFile>,
-}
-
-/// A file of an input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct GivenFile {
-    /// Name in the container.
-    pub name: String,
-    /// Absolute path in the container.
-    pub path: String,
-    /// Absolute path on the host.
-    pub source: PathBuf,
-    /// Bytes.
-    pub size: u64,
-    /// Lower-case hexadecimal digits.
-    pub sha256: String,
-    /// By file name extension.
-    pub media_type: Option<String>,
-    pub modified: Option<DateTime<Utc>>,
-    /// Facts from the service that stores the file.
-    #[serde(flatten)]
-    pub facts: FileFacts,
-}
-
-/// What a service knows about a file: its origin, and metadata from jobs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct FileFacts {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<String>,
-    /// URL to download it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub created: Option<DateTime<Utc>>,
-    /// Set for the output of a run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub product: Option<RunProduct>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<SeedMetadata>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<FileWorkspace>,
-    /// Set for the output of a run: inputs of the first run of the chain, in the format of `INPUT_METADATA`.
-    #[serde(skip)]
-    pub chain: Option<Value>,
-}
-
-/// Where a file is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FileWorkspace {
-    /// Uploads of users.
-    Uploads,
-    /// Outputs of runs.
-    Runs,
-    /// Files on the server's disk.
-    Server,
-    /// Fetched by URL.
-    Web,
-    /// The local disk of a `silo run`.
-    Local,
-}
-
-/// The run that a file is an output of.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RunProduct {
-    pub run: String,
-    /// Name and version of the job.
-    pub job: String,
-    pub output: String,
 }
 
 /// Reads all input files of a plan: size, digest and media type. Also returns warnings about media types that the

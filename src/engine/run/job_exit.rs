@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::attempt_error::{Error, is_storage_full};
+use super::stop_reason::StopReason;
 use crate::engine::disk_quota::{DiskQuota, LowWaterMark};
 use crate::engine::runtime;
 use crate::engine::runtime::{ContainerExit, ContainerRuntime, ContainerSignal};
@@ -30,18 +31,6 @@ pub struct JobExit {
     pub stopped: Option<StopReason>,
     /// Bytes of the files in the output folder, by their length; 0 or too low if the folder could not be read fully.
     pub output_bytes: u64,
-}
-
-/// Why SILO stopped a job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StopReason {
-    TimedOut,
-    Cancelled,
-    /// It exceeded its output limit.
-    OutputTooLarge,
-    /// The disk of its outputs ran full.
-    DiskFull,
 }
 
 /// How a container was seen to exit.

@@ -11,9 +11,11 @@ pub mod logs;
 pub mod orphans;
 pub mod outputs;
 pub mod record;
+mod record_files;
 pub mod removal_guard;
 mod start_point;
 mod steps;
+pub mod stop_reason;
 pub mod supervisor;
 pub mod verdict;
 
@@ -33,13 +35,13 @@ use crate::seed::model::SeedManifest;
 use attempt_error::Error;
 use attempt_verdict::{ending, verdict};
 use folder::RunPaths;
-use inputs::GivenInput;
-use job_exit::{JobExit, StopReason};
+use job_exit::JobExit;
 use outputs::{OutputRules, RunOutputs};
-use record::{AttemptRecord, RunRecord};
+use record::{AttemptRecord, GivenInput, RunRecord};
 use removal_guard::KeepContainer;
 use start_point::{StartPoint, find_start_point, find_start_point_by_now, open_logs};
 use steps::AttemptState;
+use stop_reason::StopReason;
 use supervisor::{AttemptContext, AttemptEvent, AttemptSupervisor};
 use verdict::RunVerdict;
 

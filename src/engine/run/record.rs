@@ -8,13 +8,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::inputs::GivenInput;
 use super::outputs::RunOutputs;
 use super::verdict::{RunError, RunVerdict};
 pub use crate::catalog::{RunPhase as Phase, RunStatus as Status};
 use crate::engine::plan::RunPlan;
 use crate::engine::plan::request::RunRequest;
 use crate::seed::environment::variable_name;
+use crate::seed::metadata::SeedMetadata;
 use crate::seed::model::SeedManifest;
 
 /// The record of a run.
@@ -102,6 +102,83 @@ impl RecordedInputs {
         let mounts = request.mounts.iter().map(|(name, path)| (name.clone(), path.display().to_string()));
         Self { files, json: plan.json.clone(), settings: settings.collect(), mounts: mounts.collect() }
     }
+}
+
+/// A file input of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GivenInput {
+    pub name: String,
+    pub files: Vec<GivenFile>,
+}
+
+/// A file of an input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GivenFile {
+    /// Name in the container.
+    pub name: String,
+    /// Absolute path in the container.
+    pub path: String,
+    /// Absolute path on the host.
+    pub source: PathBuf,
+    /// Bytes.
+    pub size: u64,
+    /// Lower-case hexadecimal digits.
+    pub sha256: String,
+    /// By file name extension.
+    pub media_type: Option<String>,
+    pub modified: Option<DateTime<Utc>>,
+    /// Facts from the service that stores the file.
+    #[serde(flatten)]
+    pub facts: FileFacts,
+}
+
+/// What a service knows about a file: its origin, and metadata from jobs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FileFacts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// URL to download it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<DateTime<Utc>>,
+    /// Set for the output of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<RunProduct>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<SeedMetadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workspace: Option<FileWorkspace>,
+    /// Set for the output of a run: inputs of the first run of the chain, in the format of `INPUT_METADATA`.
+    #[serde(skip)]
+    pub chain: Option<Value>,
+}
+
+/// Where a file is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileWorkspace {
+    /// Uploads of users.
+    Uploads,
+    /// Outputs of runs.
+    Runs,
+    /// Files on the server's disk.
+    Server,
+    /// Fetched by URL.
+    Web,
+    /// The local disk of a `silo run`.
+    Local,
+}
+
+/// The run that a file is an output of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunProduct {
+    pub run: String,
+    /// Name and version of the job.
+    pub job: String,
+    pub output: String,
 }
 
 /// Fields that a service adds for its users. They do not affect the run.

@@ -11,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt_error::{Error, written};
 use super::checkpoint::{CheckpointEnd, CheckpointFiles};
-use super::job_exit::{
-    JobExit, ObservedExit, StopReason, StopRules, classify_late_end, interrupted, is_full, supervise,
-};
+use super::job_exit::{JobExit, ObservedExit, StopRules, classify_late_end, interrupted, is_full, supervise};
 use super::logs::{AttemptLogs, LogTotals, STDERR};
 use super::record::{Phase, PhaseRecord};
 use super::removal_guard::{ContainerGuard, KeepContainer, create};
+use super::stop_reason::StopReason;
 use crate::clock::Clock;
 use crate::engine::away::PassedOn;
 use crate::engine::disk_quota::{DiskQuota, LowWaterMark};

@@ -8,8 +8,8 @@ use serde_json::json;
 use silo::engine::docker::DockerClient;
 use silo::engine::plan::container::{BindMount, EnvironmentVariable, MaskedText};
 use silo::engine::run::attempt_error::Error;
-use silo::engine::run::job_exit::StopReason;
 use silo::engine::run::record::Phase;
+use silo::engine::run::stop_reason::StopReason;
 use silo::engine::runtime::{self, ContainerRuntime as _};
 
 use super::{Job, docker_engine};

@@ -2,7 +2,7 @@
 
 use silo::engine::plan::container::BindMount;
 use silo::engine::run::attempt_error::Error;
-use silo::engine::run::job_exit::StopReason;
+use silo::engine::run::stop_reason::StopReason;
 use silo::engine::runtime::{self, ContainerRuntime as _};
 
 use super::{DockerEngine, Job};

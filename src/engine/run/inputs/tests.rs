@@ -6,8 +6,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::run::record::{RecordedInputs, RunRecord};
+use crate::engine::run::record::{FileWorkspace, RecordedInputs, RunProduct, RunRecord};
 use crate::engine::testing::planned_with;
+use crate::seed::metadata::SeedMetadata;
 
 /// A folder with a scene and masks.
 fn with_inputs(masks: usize) -> TempDir {

@@ -7,10 +7,10 @@ use crate::api::runs::{
     RunReply, RunSummaryReply,
 };
 use crate::catalog::{RunPhase, RunSummary};
-use crate::engine::run::inputs::{FileFacts, GivenFile, GivenInput, RunProduct};
 use crate::engine::run::outputs::{CapturedFile, CapturedOutput, OutputProblem, RunOutputs};
 use crate::engine::run::record::{
-    AttemptRecord, ImageUsed, JobName, PhaseRecord, RecordedInputs, RunMetadata, RunRecord,
+    AttemptRecord, FileFacts, GivenFile, GivenInput, ImageUsed, JobName, PhaseRecord, RecordedInputs, RunMetadata,
+    RunProduct, RunRecord,
 };
 use crate::engine::run::verdict::RunError;
 use crate::http::error::word_of;
