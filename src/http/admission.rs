@@ -1,5 +1,6 @@
-//! Memory for request bodies: a body takes memory as its bytes arrive, and the request releases it with its reply. So a
-//! thousand clients that send a megabyte at once, or half of one, are answered one after the other, or with 503.
+//! Limits of request bodies, and memory for them: a body takes memory as its bytes arrive, and the request releases it
+//! with its reply. So a thousand clients that send a megabyte at once, or half of one, are answered one after the
+//! other, or with 503.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
@@ -16,6 +17,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::HttpFailure;
 use super::quota_holder::QuotaHolder;
 use crate::app::Error;
+
+/// Longest body of a request, in bytes.
+pub(super) const LONGEST_BODY: usize = 1024 * 1024;
+
+/// The same for a login, which strangers may send.
+pub(super) const LONGEST_LOGIN: usize = 64 * 1024;
 
 /// Bytes that every request may use without admission, so that a login works under any load.
 const FREE: usize = 4096;

@@ -18,18 +18,13 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
+use super::admission::{LONGEST_BODY, LONGEST_LOGIN};
 use super::error::{HttpFailure, problem_reply};
 use super::pages::{self, PageFrame};
 use super::proxied::{PublicPrefix, client_address};
 use super::{path_spelling, unread_body};
 use crate::app::{App, Error};
 use crate::auth::random_id;
-
-/// Longest body of a request, in bytes.
-pub(super) const LONGEST_BODY: usize = 1024 * 1024;
-
-/// The same for a login, which strangers may send.
-pub(super) const LONGEST_LOGIN: usize = 64 * 1024;
 
 /// Time limit of requests whose body is read as it arrives. A silent one ends sooner.
 const LONGEST_STREAM: Duration = Duration::from_secs(24 * 3600);

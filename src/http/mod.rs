@@ -17,6 +17,7 @@ mod path_spelling;
 mod proxied;
 mod quota_holder;
 mod request_origin;
+mod router;
 mod routes;
 mod schemas;
 mod serve;
@@ -24,9 +25,16 @@ mod stream;
 mod unread_body;
 mod watched_socket;
 
+use crate::app::App;
+
 pub use connections::too_few_handles;
-pub use routes::{RouteAccess, RouteContent, RouteEntry, RouteTable, routes};
+pub use routes::{RouteAccess, RouteContent, RouteEntry, RouteTable};
 pub use serve::{ListenerLimits, serve};
 
 /// The OpenAPI document, served at `/openapi.yaml`.
 pub const OPENAPI: &str = include_str!("../../openapi.yaml");
+
+/// All routes.
+pub fn routes(app: App) -> RouteTable {
+    pages::add(api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(RouteTable::new(app)))))))
+}

@@ -4,26 +4,24 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::handler::Handler;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use http::{HeaderValue, Method, header};
 
-use super::admission::BodyAdmission;
+use super::admission::{BodyAdmission, LONGEST_LOGIN};
 use super::cookies::{SessionCookie, SessionFromCookie};
-use super::envelope::LONGEST_LOGIN;
 use super::error::HttpFailure;
 use super::extract::UnknownSession;
-use super::pages::{self, PageFrame};
+use super::pages::frame::{PageFrame, wants_html};
+use super::pages::next_page::log_in_first;
 use super::quota_holder::QuotaHolder;
 use super::request_origin::RequestOrigin;
 use super::serve::SpareConnection;
-use super::stream::{StreamSlots, until_over};
-use super::{api, envelope, hooks, operations, schemas};
+use super::stream::until_over;
 use crate::app::{App, Error, UserSession};
 use crate::catalog::UserRole;
 
@@ -60,22 +58,21 @@ pub struct RouteEntry {
 
 /// The router under construction, and its table.
 pub struct RouteTable {
-    app: App,
-    router: Router<App>,
+    pub(super) app: App,
+    pub(super) router: Router<App>,
     table: Vec<RouteEntry>,
     /// Paths whose requests have the time limit of streamed bodies.
-    streamed: Vec<&'static str>,
+    pub(super) streamed: Vec<&'static str>,
     admission: Arc<BodyAdmission>,
 }
 
-/// All routes.
-pub fn routes(app: App) -> RouteTable {
-    let admission = Arc::new(BodyAdmission::new(app.settings().http.body_mib));
-    let routes = RouteTable { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission };
-    pages::add(api::v1::add(api::legacy::add(schemas::add(hooks::add(operations::add(routes))))))
-}
-
 impl RouteTable {
+    /// A table without routes.
+    pub(super) fn new(app: App) -> Self {
+        let admission = Arc::new(BodyAdmission::new(app.settings().http.body_mib));
+        Self { app, router: Router::new(), table: Vec::new(), streamed: Vec::new(), admission }
+    }
+
     /// Adds a route at `path` (in OpenAPI's form; a part written `{*name}` matches slashes, too).
     pub fn add<H, T>(self, method: Method, path: &'static str, access: RouteAccess, handler: H) -> Self
     where
@@ -188,14 +185,6 @@ impl RouteTable {
     pub fn table(&self) -> &[RouteEntry] {
         &self.table
     }
-
-    /// The finished router with all layers.
-    pub fn into_router(self) -> Router {
-        let router = self.router.fallback(not_found).method_not_allowed_fallback(method_not_allowed);
-        let http = &self.app.settings().http;
-        let places = StreamSlots::new(http.streams, http.streams_per_client);
-        envelope::around(router.layer(Extension(places)).with_state(self.app.clone()), &self.app, self.streamed)
-    }
 }
 
 /// The checks before the handler of a route.
@@ -295,7 +284,7 @@ async fn guarded(guard: &RouteGuard, mut request: Request, next: Next) -> Respon
     let is_page = match guard.content {
         RouteContent::Data => false,
         RouteContent::Page => true,
-        RouteContent::Negotiated => pages::wants_html(request.headers()),
+        RouteContent::Negotiated => wants_html(request.headers()),
     };
     let frame = is_page.then(|| PageFrame::of(request.headers(), request.uri(), &guard.app));
     let credentials = RequestCredentials::take(guard, &mut request, is_page);
@@ -362,7 +351,7 @@ async fn check_access(
         (RouteAccess::Anyone, Err(Error::Unauthenticated(_))) => {}
         // Only handlers that need the session fail.
         (RouteAccess::Anyone, Err(Error::StoreAway(why))) => _ = request.extensions_mut().insert(UnknownSession(why)),
-        (_, Err(Error::Unauthenticated(_))) if is_page => return pages::log_in_first(request.method(), request.uri()),
+        (_, Err(Error::Unauthenticated(_))) if is_page => return log_in_first(request.method(), request.uri()),
         (_, Err(why)) => return HttpFailure::from(why).into_response(),
     }
     let session = request.extensions().get::<UserSession>().cloned();
@@ -408,33 +397,4 @@ async fn read(guard: &RouteGuard, request: Request, next: Next) -> Response {
     let request = Request::from_parts(parts, body);
     let response = next.run(if guard.is_streamed { request } else { meter.read(request) }).await;
     meter.refusal().map_or(response, IntoResponse::into_response)
-}
-
-/// Browsers get a page, except below the addresses of programs.
-async fn not_found(State(app): State<App>, request: Request) -> Response {
-    let is_page = pages::wants_html(request.headers()) && !api::has_addresses_at(request.uri().path());
-    let text = if is_page {
-        "There is no page at this address"
-    } else {
-        "There is no resource at this address; GET / lists the addresses"
-    };
-    let mut response = HttpFailure::from(Error::NotFound(text.to_owned())).into_response();
-    if is_page {
-        let frame = PageFrame::of(request.headers(), request.uri(), &app);
-        let cookie = SessionCookie::of(request.headers(), request.uri(), &app);
-        let token = cookie.token(request.headers()).map(str::to_owned);
-        let session = match token {
-            Some(token) => app.authenticate_cookie(&token).await.ok(),
-            None => None,
-        };
-        if session.is_some() {
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        }
-        response.extensions_mut().insert(frame.with_session(session.as_ref()));
-    }
-    response
-}
-
-async fn method_not_allowed() -> HttpFailure {
-    Error::MethodNotAllowed.into()
 }

@@ -1,10 +1,10 @@
-//! What the frame around every page needs: addresses, theme, the text in the search field.
+//! What the frame around every page needs: addresses, theme, the text in the search field; and who gets pages.
 
 use std::convert::Infallible;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, HeaderName, Uri, header};
 
 use super::assets;
 use super::next_page::login_path;
@@ -182,6 +182,17 @@ impl FromRequestParts<App> for PageFrame {
     }
 }
 
+/// Whether a client asks for pages: browsers name `text/html`, programs do not (`*/*` does not count).
+pub fn wants_html(headers: &HeaderMap) -> bool {
+    let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    lists.flat_map(|list| list.split(',')).any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        is_html && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
+}
+
 fn theme(headers: &HeaderMap) -> Option<&'static str> {
     let value = cookie(headers, THEME_COOKIE)?;
     ["light", "dark"].into_iter().find(|theme| *theme == value)
@@ -189,9 +200,26 @@ fn theme(headers: &HeaderMap) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use http::header;
 
     use super::*;
+
+    #[test]
+    fn only_those_who_name_html_get_it() {
+        for (accept, expected) in [
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
+            ("application/json, TEXT/HTML ; q=0.5", true),
+            ("*/*", false),
+            ("text/*", false),
+            ("text/html;q=0", false),
+            ("text/html;q=x", false),
+            ("application/json, text/plain, */*", false),
+            ("text/htmlx", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a value"))]);
+            assert_eq!(wants_html(&headers), expected, "{accept}");
+        }
+        assert!(!wants_html(&HeaderMap::new()));
+    }
 
     #[test]
     fn the_theme_is_one_of_two() {

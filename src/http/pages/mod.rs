@@ -40,12 +40,12 @@ mod errors;
 mod facets;
 mod filters;
 mod form;
-mod frame;
+pub(super) mod frame;
 mod help;
 mod hits;
 mod job;
 mod news;
-mod next_page;
+pub(super) mod next_page;
 mod page_headers;
 mod ports;
 mod problems;
@@ -55,7 +55,7 @@ mod validate;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::header;
 
 use super::error::{HttpFailure, Result};
 use super::routes::{RouteAccess, RouteTable};
@@ -63,8 +63,8 @@ use crate::app::Error;
 
 pub(super) use errors::with_error_page;
 pub(super) use frame::PageFrame;
+use next_page::see_other;
 pub(super) use page_headers::add_page_headers;
-pub(super) use session::log_in_first;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Anyone, User};
@@ -101,43 +101,4 @@ fn reply_to_form(why: Error, page: &impl Template) -> Result<Response> {
     parts.extensions.remove::<HttpFailure>();
     parts.headers.extend(page.headers().clone());
     Ok(Response::from_parts(parts, page.into_body()))
-}
-
-/// A redirect to a path of ours; the envelope adds the prefix of a proxy.
-fn see_other(path: &str) -> Response {
-    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
-}
-
-/// Whether a client asks for pages: browsers name `text/html`, programs do not (`*/*` does not count).
-pub(super) fn wants_html(headers: &HeaderMap) -> bool {
-    let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    lists.flat_map(|list| list.split(',')).any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let is_html = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/html"));
-        let weight = parts.find_map(|part| part.strip_prefix("q="));
-        is_html && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_those_who_name_html_get_it() {
-        for (accept, expected) in [
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", true),
-            ("application/json, TEXT/HTML ; q=0.5", true),
-            ("*/*", false),
-            ("text/*", false),
-            ("text/html;q=0", false),
-            ("text/html;q=x", false),
-            ("application/json, text/plain, */*", false),
-            ("text/htmlx", false),
-        ] {
-            let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().expect("a value"))]);
-            assert_eq!(wants_html(&headers), expected, "{accept}");
-        }
-        assert!(!wants_html(&HeaderMap::new()));
-    }
 }

@@ -1,5 +1,7 @@
-//! The page to go to after a login: one of ours, whatever the address says.
+//! Redirects, and the page to go to after a login: one of ours, whatever the address says.
 
+use axum::response::{IntoResponse as _, Response};
+use http::{Method, StatusCode, Uri, header};
 use url::Url;
 
 /// Longest address to come back to, in bytes.
@@ -14,6 +16,17 @@ pub(super) fn login_path(here: &str) -> String {
         }
         None => "/session".to_owned(),
     }
+}
+
+/// The reply to a request for a page that needs a login. Only a page that was only looked at is come back to.
+pub(in crate::http) fn log_in_first(method: &Method, uri: &Uri) -> Response {
+    let here = uri.path_and_query().map(|here| here.as_str()).filter(|_| method.is_safe());
+    see_other(&login_path(here.unwrap_or_default()))
+}
+
+/// A redirect to a path of ours; the envelope adds the prefix of a proxy.
+pub(super) fn see_other(path: &str) -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, path)]).into_response()
 }
 
 /// The address, if it is a path of this server, as browsers read it: they take `\` for `/`, and leave out tabs and line

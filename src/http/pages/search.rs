@@ -8,8 +8,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::facets::{self, ChosenFacet, FacetGroup};
 use super::filters;
+use super::frame::wants_html;
 use super::hits::{self, SearchHitView};
-use super::{PageFrame, reply, wants_html};
+use super::{PageFrame, reply};
 use crate::app::{App, Error, SearchOptions, SearchOrder};
 use crate::http::api::legacy::route_list;
 use crate::http::api::v1::search::{KindWord, SearchQuery};

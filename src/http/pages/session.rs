@@ -3,14 +3,14 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::filters;
 use super::form::PageForm;
 use super::frame::PageSection;
-use super::next_page::{login_path, own_path};
+use super::next_page::own_path;
 use super::{PageFrame, reply, reply_to_form, see_other};
 use crate::app::{App, Error, RequestCaller, UserSession};
 use crate::catalog::SessionKind;
@@ -121,10 +121,4 @@ pub(super) fn logged_out(app: &App, headers: &HeaderMap, uri: &Uri) -> Response 
     let all = HeaderValue::from_static("\"cache\", \"storage\"");
     response.headers_mut().insert(HeaderName::from_static("clear-site-data"), all);
     response
-}
-
-/// The reply to a request for a page that needs a login. Only a page that was only looked at is come back to.
-pub(in crate::http) fn log_in_first(method: &Method, uri: &Uri) -> Response {
-    let here = uri.path_and_query().map(|here| here.as_str()).filter(|_| method.is_safe());
-    see_other(&login_path(here.unwrap_or_default()))
 }

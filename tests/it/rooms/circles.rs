@@ -6,10 +6,6 @@ use std::path::Path;
 
 use super::{Source, fail_for, sources};
 
-/// Places that still have a circle, and what it comes from.
-const WITH_CIRCLES: [(&str, &str); 1] =
-    [("http/", "the type of a table of routes and the list of all routes are in one file")];
-
 /// A file: the paths in its code, and what its `use` items bring in, by name.
 struct ModuleFile<'a> {
     file: &'a str,
@@ -181,17 +177,9 @@ fn circles<'a>(uses: &BTreeSet<(&'a str, &'a str)>) -> Vec<(&'a str, &'a str)> {
 #[test]
 fn files_of_a_room_form_no_circle() {
     let sources = sources();
-    let (mut elsewhere, mut violations) = (uses(&sources), Vec::new());
-    for (place, why) in WITH_CIRCLES {
-        let is_inside = |(user, used): &(&str, &str)| user.starts_with(place) && used.starts_with(place);
-        let (inside, others): (BTreeSet<_>, BTreeSet<_>) = elsewhere.into_iter().partition(is_inside);
-        if circles(&inside).is_empty() {
-            violations.push(format!("src/{place} has no circle any more ({why}): take it out of the table"));
-        }
-        elsewhere = others;
-    }
-    let found = circles(&elsewhere);
-    violations.extend(found.iter().map(|(user, used)| format!("src/{user} uses src/{used}, which leads back to it")));
+    let found = circles(&uses(&sources));
+    let violations: Vec<String> =
+        found.iter().map(|(user, used)| format!("src/{user} uses src/{used}, which leads back to it")).collect();
     fail_for(&violations);
 }
 

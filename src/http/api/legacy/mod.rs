@@ -12,7 +12,7 @@ use axum::Json;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::http::envelope::LONGEST_LOGIN;
+use crate::http::admission::LONGEST_LOGIN;
 use crate::http::routes::{RouteAccess, RouteTable};
 
 pub use index::INDEX;

@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use crate::api::VersionReply;
 use crate::app::Error;
-use crate::http::envelope::LONGEST_LOGIN;
+use crate::http::admission::LONGEST_LOGIN;
 use crate::http::error::Result;
 use crate::http::routes::{RouteAccess, RouteTable};
 
