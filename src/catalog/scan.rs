@@ -202,7 +202,7 @@ pub struct ScannedRepository {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RepositoryState {
     pub name: String,
-    /// The scan that last listed its tags completely.
+    /// The scan that last listed its tags completely and read all of them; a resumed scan does not repeat these. 0: none.
     pub listed_by: ScanId,
     /// When; `tags` is their number, of those that name an image.
     pub listed_at: Option<DateTime<Utc>>,

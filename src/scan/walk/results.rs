@@ -10,7 +10,7 @@ use super::super::{inherited_label, problem};
 use super::{
     DigestState, FailuresInARow, OpenRepository, PendingRead, RegistryWalk, RepositoryListing, ScanAbort, WalkEvent,
 };
-use crate::catalog::{ContentProblem, ContentSummary, ContentTrust, FoundTag, StoredTag, TagOutcome, diff};
+use crate::catalog::{ContentProblem, ContentSummary, ContentTrust, FoundTag, ScanId, StoredTag, TagOutcome, diff};
 use crate::registry::{Error, printable};
 use crate::store::RepositoryScanResult;
 
@@ -138,8 +138,10 @@ impl RegistryWalk<'_> {
         let is_own = !matches!(seen, Ok(TagReading::Awaited(_)));
         let (digest, outcome) = match seen {
             Ok(TagReading::Gone) => {
-                if let (Some(open), Some(stored)) = (self.open.get_mut(&repository), stored) {
-                    open.state.missing.push(stored.id);
+                if let Some(open) = self.open.get_mut(&repository) {
+                    // The listing is out of date: this scan reads it again if it is interrupted and resumed.
+                    open.state.listed_by = ScanId::default();
+                    open.state.missing.extend(stored.map(|stored| stored.id));
                 }
                 self.count(&repository, TagOutcome::Gone);
                 self.finish_item(&repository);
@@ -283,9 +285,11 @@ impl RegistryWalk<'_> {
             self.step.problems.push(problem(outcome.as_str(), repository, tag, why));
         }
         if is_refused(why) || matches!(why, Error::Malformed(_) | Error::NotFound(_) | Error::NoPulls(_)) {
-            // Whatever the change signal then, the next scan has to read the repository and report again.
+            // The next scan has to read the repository and report again, whatever the change signal then; and so has
+            // this scan if it is interrupted and resumed: the registry may answer by then.
             if let Some(open) = self.open.get_mut(repository) {
                 open.state.change_signal.clear();
+                open.state.listed_by = ScanId::default();
             }
         } else {
             self.end_early(format!("{repository}:{tag} could not be read: {why}"));

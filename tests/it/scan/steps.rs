@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use serde_json::json;
 use silo::app::SearchOptions;
-use silo::catalog::{RegistryId, ScanId, ScanState, ScanTrigger};
+use silo::catalog::{RegistryId, RepositoryState, ScanId, ScanState, ScanTrigger};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,10 +48,19 @@ async fn stopped_at(house: &House, registry: &FakeRegistry, repository: &'static
 
 /// Waits until a step has recorded this repository as done.
 async fn done(house: &House, registry: RegistryId, repository: &str, scan: ScanId) {
+    recorded(house, registry, |state| state.name == repository && state.listed_by == scan).await;
+}
+
+/// Waits until a step has stored the state of this repository.
+async fn stored(house: &House, registry: RegistryId, repository: &str) {
+    recorded(house, registry, |state| state.name == repository).await;
+}
+
+async fn recorded(house: &House, registry: RegistryId, is_it: impl Fn(&RepositoryState) -> bool) {
     let store = silo::app::open_store(house.app.settings()).await.unwrap();
     let is_done = async || {
         let states = store.repository_states(registry).await.unwrap();
-        states.iter().any(|state| state.name == repository && state.listed_by == scan)
+        states.iter().any(&is_it)
     };
     while !is_done().await {
         house.app.signals().catalogue_changed.notified().await;
@@ -121,6 +130,34 @@ async fn a_killed_scan_goes_on_where_it_was() {
     assert_eq!(house.app.scan_problems(scan, 0, 10).await.unwrap().len(), 4);
     assert_eq!(found(&house, "slush").await, 0, "it was gone when the first repository was listed");
     assert_eq!((found(&house, "icebergs").await, found(&house, "powder").await), (1, 1));
+}
+
+#[tokio::test]
+async fn a_resumed_scan_reads_again_what_could_not_be_read() {
+    for fault in [Fault::Html(200), Fault::Status(404), Fault::Status(403), Fault::WrongBytes] {
+        let registry = registry().await;
+        let house = House::new("2024-03-01T00:00:00Z", &ENVIRONMENT).await;
+        let id = house.add("mine", &registry.url(), "off").await.id;
+        registry.fault(|seen| seen.is_manifest() && seen.path.contains("/a-seed/"), 1, fault.clone());
+        let scan = request(&house, id).await;
+        let worker = stopped_at(&house, &registry, "/b-seed/").await;
+        stored(&house, id, "geo/a-seed").await;
+        worker.abort();
+        drop(worker.await);
+
+        house.clock.advance(TimeDelta::seconds(61));
+        work(&house).await;
+        let ended = house.app.scan_get(scan).await.unwrap();
+        assert_eq!((ended.state, ended.attempts), (ScanState::Complete, 2), "{fault:?}: {ended:?}");
+        assert_eq!((ended.counts.added, ended.counts.tags), (3, 3), "{fault:?}: {:?}", ended.counts);
+        let codes: Vec<String> =
+            house.app.scan_problems(scan, 0, 10).await.unwrap().into_iter().map(|found| found.problem.code).collect();
+        assert!(
+            !codes.iter().any(|code| code.ends_with("-failed") || code.ends_with("refused")),
+            "{fault:?}: {codes:?}"
+        );
+        assert_eq!(house.app.image_list().await.unwrap().len(), 3, "{fault:?}");
+    }
 }
 
 #[tokio::test]
