@@ -76,6 +76,10 @@ export function sessionParts({ url, open, check, same, looksRight }) {
     await fill(page, PASSWORD);
     await page.waitForURL(`${url}/account`);
     await looksRight(page, "account");
+    for (const width of [1280, 1200, 960, 700, 645, 320]) {
+      await page.setViewportSize({ width, height: 900 });
+      check((await page.$eval("html", (html) => html.scrollWidth)) <= width, `the navigation of an admin, ${width} wide, is not too wide`);
+    }
     await visit("/session");
     await looksRight(page, "logout");
     await close("appearance of sessions");
