@@ -1,6 +1,8 @@
 //! Evaluates score expressions for all matching documents. Scores are in an array indexed by document; each postings
 //! list raises or adds to them. tantivy's scorers are made to find the best few of many documents; here every match
-//! must be visited, for totals and facets.
+//! must be visited, for totals and facets. `cargo bench --bench evaluator` compares it with tantivy's queries and a
+//! `Collector` that gives the same page, totals and facet counts, in one run: 2.7 to 86 times as fast at 10,000 images,
+//! 1.6 to 44 times at 1,000,000 (`docs/benchmarks.md`).
 //!
 //! Of expressions that must all match, the cheapest is evaluated first, and the others only for its documents.
 
