@@ -5,7 +5,7 @@
 mod layers;
 mod rules;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 const DEFAULTS: &str = include_str!("../config/silo.toml");
+
+/// The place of values that are defaults begins with it.
+const DEFAULTS_NAME: &str = "config/silo.toml";
 
 /// Short names of variables that are older than the general rule, and the options they set. Later ones override earlier
 /// ones.
@@ -46,6 +49,20 @@ pub struct ServiceSettings {
     pub log: LogSettings,
     #[serde(skip)]
     pub engine_variables: EngineVariables,
+    /// Where each option's value is from, by option: `FILE:LINE`, or the name of a variable or flag.
+    #[serde(skip)]
+    places: BTreeMap<String, String>,
+}
+
+/// An option with its value, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfiguredOption {
+    /// Such as `scan.workers`.
+    pub option: String,
+    /// As TOML; a secret that is set is masked.
+    pub value: String,
+    /// The file and line, variable or flag that set it; `None` for the default.
+    pub source: Option<String>,
 }
 
 /// What the variables of Docker and Podman say of the container engine, as they are.
@@ -302,11 +319,12 @@ impl ServiceSettings {
             ConfigLayer::of_short_names(environment),
             flagged,
         ];
-        let merged = layers::merge(layers.into()).map_err(Error)?;
+        let (merged, places) = layers::merge(layers.into()).map_err(Error)?;
         let mut settings: Self = merged.try_into().map_err(|why: toml::de::Error| Error(why.message().to_owned()))?;
         settings.database.read_password().map_err(Error)?;
         settings.runs.check_roots().map_err(Error)?;
         settings.engine_variables = EngineVariables::of(environment);
+        settings.places = places;
         Ok(settings)
     }
 
@@ -318,6 +336,29 @@ impl ServiceSettings {
     /// The merged configuration as TOML, with secrets masked.
     pub fn show(&self) -> String {
         toml::to_string_pretty(self).expect("settings are plain tables, texts and numbers")
+    }
+
+    /// Every option with its value and where that is from, secrets masked; options without a section first.
+    pub fn options(&self) -> Vec<ConfiguredOption> {
+        let table = toml::Table::try_from(self).expect("settings are plain tables, texts and numbers");
+        let (sections, plain): (Vec<_>, Vec<_>) = table.into_iter().partition(|(_, value)| value.is_table());
+        let inner = sections.into_iter().flat_map(|(section, keys)| {
+            let keys = match keys {
+                toml::Value::Table(keys) => keys,
+                _ => toml::Table::new(),
+            };
+            keys.into_iter().map(move |(key, value)| (format!("{section}.{key}"), value))
+        });
+        let source = |option: &str| {
+            let place = self.places.get(option)?;
+            let is_default = place.strip_prefix(DEFAULTS_NAME).is_some_and(|rest| rest.starts_with(':'));
+            (!is_default).then(|| place.clone())
+        };
+        plain
+            .into_iter()
+            .chain(inner)
+            .map(|(option, value)| ConfiguredOption { source: source(&option), value: value.to_string(), option })
+            .collect()
     }
 
     /// Path of the SQLite file.
@@ -447,6 +488,30 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         let error = with("postgres://silo@db/silo").map(drop).unwrap_err().to_string();
         assert!(error.contains("database.password_file") && error.contains("cannot be read"), "{error}");
+    }
+
+    #[test]
+    fn each_option_tells_where_its_value_is_from_and_no_secret() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("silo.toml");
+        std::fs::write(&file, "[scan]\nworkers = 3\n\n[http]\nstreams = 7\n").expect("the file is written");
+        let environment = [("SILO_ADMIN_PASSWORD", "tell-nobody"), ("SILO__SCAN__WORKERS", "5")];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let listen = Some("127.0.0.1:1".to_owned());
+        let flags = ConfigFlags { config: Some(file.clone()), listen, ..ConfigFlags::default() };
+        let options = ServiceSettings::from_layers(&flags, &environment).expect("usable settings").options();
+        let told = |option: &str| {
+            let found = options.iter().find(|one| one.option == option).expect("every option is told");
+            (found.value.as_str(), found.source.clone())
+        };
+        let text = |source: &str| Some(source.to_owned());
+        assert_eq!(told("scan.workers"), ("5", text("SILO__SCAN__WORKERS")));
+        assert_eq!(told("http.streams"), ("7", Some(format!("{}:5", file.display()))));
+        assert_eq!(told("listen"), ("\"127.0.0.1:1\"", text("--listen")));
+        assert_eq!(told("admin.password"), ("\"********\"", text("SILO_ADMIN_PASSWORD")));
+        assert_eq!(told("auth.seal_key"), ("\"\"", None));
+        assert_eq!(options.len(), rules::OPTIONS.len());
+        assert!(!format!("{options:?}").contains("tell-nobody"));
     }
 
     #[test]

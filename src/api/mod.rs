@@ -16,6 +16,7 @@ pub mod runs;
 pub mod scans;
 pub mod search;
 pub mod sessions;
+pub mod system;
 
 use std::borrow::Cow;
 
@@ -31,6 +32,12 @@ pub struct PageReply<T> {
     pub items: Vec<T>,
     /// Cursor of the next page; null on the last.
     pub next: Option<String>,
+}
+
+/// A list that is sent whole.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WholeListReply<T> {
+    pub items: Vec<T>,
 }
 
 /// Versions of the program and of the standard: `GET /api/v1/version`.

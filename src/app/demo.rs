@@ -1,6 +1,6 @@
 //! The demo registry: an image layout embedded in the binary, scanned by the same code as any other registry.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rust_embed::RustEmbed;
 
@@ -16,17 +16,13 @@ struct DemoLayout;
 
 impl App {
     /// Unpacks the layout into the data directory, adds it as a registry unless it exists, and requests a scan.
+    ///
+    /// # Errors
+    /// As [`App::registry_add`]; [`Error::Internal`] if the layout cannot be written.
     pub async fn demo_start(&self) -> Result<ScanId> {
         let folder = self.demo_folder();
-        for name in DemoLayout::iter() {
-            let path = folder.join(name.as_ref());
-            let file = DemoLayout::get(&name).expect("the name was listed");
-            let write = || {
-                path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-                std::fs::write(&path, &file.data)
-            };
-            write().map_err(|why| Error::Internal(format!("{} cannot be written: {why}", path.display())))?;
-        }
+        let target = folder.clone();
+        tokio::task::spawn_blocking(move || unpack(&target)).await??;
         let known = self.registry_list().await?.into_iter().find(|registry| registry.name == DEMO_REGISTRY);
         let registry = match known {
             Some(registry) => registry,
@@ -42,7 +38,20 @@ impl App {
     }
 }
 
-fn demo_form(folder: &std::path::Path) -> RegistryForm {
+fn unpack(folder: &Path) -> Result<()> {
+    for name in DemoLayout::iter() {
+        let path = folder.join(name.as_ref());
+        let file = DemoLayout::get(&name).expect("the name was listed");
+        let write = || {
+            path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::write(&path, &file.data)
+        };
+        write().map_err(|why| Error::Internal(format!("{} cannot be written: {why}", path.display())))?;
+    }
+    Ok(())
+}
+
+fn demo_form(folder: &Path) -> RegistryForm {
     RegistryForm {
         name: DEMO_REGISTRY.to_owned(),
         url: folder.display().to_string(),

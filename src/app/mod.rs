@@ -14,6 +14,7 @@ mod index;
 mod installation;
 mod job_detail;
 mod keys;
+mod load_history;
 mod metrics;
 mod names;
 mod ready;
@@ -27,11 +28,12 @@ mod scans;
 mod search;
 mod sessions;
 mod start;
+mod system;
 mod validate;
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::auth::{LoginThrottle, PasswordHashing, RateLimiter, SecretSealer, TokenIssuer};
@@ -42,6 +44,7 @@ use crate::registry::{PrivateNetworkPolicy, RemoteHosts};
 use crate::search::SearchIndex;
 use crate::store::{ClaimedScan, Store};
 
+pub use crate::config::ConfiguredOption;
 pub use crate::engine::export::ExportedJob;
 pub use crate::search::{FacetCount, SearchFacet, SearchOrder, TextHighlight, folded};
 pub use accounts::{NewUser, RequestCaller, UserSession, role_named};
@@ -54,14 +57,17 @@ pub use hooks::{HookNotification, LONGEST_NOTIFICATION, NewHook};
 pub use installation::{PASSWORD_FILE, StartError, open_store};
 pub use job_detail::{ExportFormat, JobComparison, JobImageDetail, JobKey, JobOverview, JobVersionChoice};
 pub use keys::{KeyRotation, rotate_seal_key};
+pub use load_history::{LOAD_INTERVAL, LoadSample};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
-    ArchiveFormat, AttemptLog, FileAddress, FileSpec, InputFile, MOST_ROWS, PlannedRun, RequestedImage, RunChange,
-    RunFolder, RunForm, RunInputs, RunOptions, RunOutputFile, SettingValue, SubmitOutcome,
+    ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, FileAddress, FileSpec, InputFile, MOST_ROWS,
+    PlannedBatch, PlannedRun, RequestedImage, RunChange, RunFolder, RunForm, RunInputs, RunOptions, RunOutputFile,
+    RunnableJob, SettingValue, SubmitOutcome,
 };
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{MatchDetails, SearchMatch, SearchOptions, SearchPage, SearchSuggestions};
 pub use start::FirstAdmin;
+pub use system::{SystemDisk, SystemStatus};
 pub use validate::ManifestSource;
 
 /// How long a network stays known after its last login.
@@ -119,6 +125,11 @@ struct AppState {
     write_probe: ready::WriteProbe,
     /// Scans that an error ended and that are still to be released; true if the error was the database's.
     interrupted: Mutex<Vec<(ClaimedScan, bool)>>,
+    /// When this process began to serve.
+    started_at: DateTime<Utc>,
+    load: load_history::LoadMeter,
+    /// Held while the installation is examined.
+    examination: Mutex<()>,
     /// Labels of the registries that `/metrics` showed last.
     described: parking_lot::Mutex<Vec<metrics::RegistryLabels>>,
     /// Lock of the data directory, held while this process serves.

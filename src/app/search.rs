@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -193,12 +194,14 @@ impl App {
             mark: page.highlight,
         };
         let index = self.0.index.clone();
+        let started = Instant::now();
         let found = if index.is_small() {
             index.find(&request)
         } else {
             let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
             tokio::task::spawn_blocking(move || index.find(&request)).await?
         };
+        self.count_search(started.elapsed());
         match found {
             Err(search::Error::Index(why)) => {
                 tracing::error!(why, "the search index cannot be read");

@@ -112,6 +112,9 @@ impl App {
         Ok(App(Arc::new(AppState {
             private,
             inputs_private,
+            started_at: clock.now(),
+            load: super::load_history::LoadMeter::default(),
+            examination: tokio::sync::Mutex::default(),
             clock,
             store,
             index,

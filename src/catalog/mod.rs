@@ -33,7 +33,10 @@ pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
 pub use registry::{
     NewRegistry, RegistryKind, RegistryRecord, RepositoryFilter, SecretChange, VerifiedMarks, naming_advice,
 };
-pub use run::{LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary, UploadedFile};
+pub use run::{
+    BatchErrorCount, BatchSummary, LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary,
+    UploadedFile,
+};
 pub use scan::{
     ChangeHint, NewScanProblem, RepositoryState, SCAN_PROBLEM_CODES, ScanCounts, ScanProblem, ScanRecord, ScanState,
     ScanTrigger, ScannedRepository,

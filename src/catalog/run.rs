@@ -177,6 +177,36 @@ impl RunCounts {
     }
 }
 
+/// A batch as lists show it: the runs of one submission, one a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchSummary {
+    /// A UUID of version 7, which sorts by time.
+    pub id: String,
+    pub owner: String,
+    pub job_name: String,
+    pub job_version: String,
+    pub package_version: String,
+    /// The image reference that was requested.
+    pub image: String,
+    /// The label of all runs; empty if they differ.
+    pub label: String,
+    pub created_at: DateTime<Utc>,
+    pub counts: RunCounts,
+    /// Of failed runs, the most frequent first.
+    pub errors: Vec<BatchErrorCount>,
+}
+
+/// Failed runs of a batch that have the same error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchErrorCount {
+    pub name: String,
+    /// `data`, `job` or `system`.
+    pub category: Option<String>,
+    pub count: u64,
+    /// Id of one of the runs.
+    pub example: String,
+}
+
 /// A file that a user uploaded as an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadedFile {

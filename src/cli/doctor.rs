@@ -6,7 +6,7 @@ use super::output::render::{json_line, tame};
 use super::{ExitStatus, print};
 use crate::app::{DiagnosticFinding, DiagnosticVerdict, examine};
 use crate::config::{ConfigFlags, ServiceSettings};
-use crate::http::too_few_handles;
+use crate::http::file_handle_finding;
 
 #[derive(Args)]
 #[command(after_help = "Exit codes: 0 no errors (there may be notices); 1 at least one error.")]
@@ -23,7 +23,7 @@ pub(super) struct Options {
 pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Result<ExitStatus> {
     let settings = ServiceSettings::load(flags)?;
     let mut findings = examine(&settings, options.engine.clone()).await;
-    findings.push(file_handles(&settings));
+    findings.push(file_handle_finding(settings.http.connections));
     if options.json {
         print(json_line(&findings)?)?;
     } else {
@@ -31,26 +31,6 @@ pub(super) async fn run(flags: &ConfigFlags, options: &Options) -> anyhow::Resul
     }
     let worst = findings.iter().map(|finding| finding.verdict).max();
     Ok(if worst == Some(DiagnosticVerdict::Bad) { ExitStatus::Failed } else { ExitStatus::Done })
-}
-
-/// The hard limit of this process: the service raises its soft limit to it.
-fn file_handles(settings: &ServiceSettings) -> DiagnosticFinding {
-    const ABOUT: &str = "file handles";
-    let wanted = settings.http.connections;
-    match too_few_handles(wanted) {
-        None => DiagnosticFinding::new(
-            ABOUT,
-            DiagnosticVerdict::Good,
-            format!("enough for {wanted} connections (http.connections)"),
-            "",
-        ),
-        Some((possible, handles)) => DiagnosticFinding::new(
-            ABOUT,
-            DiagnosticVerdict::Notice,
-            format!("{handles} at most, enough for {possible} connections of {wanted} (http.connections)"),
-            "raise the limit for the service: LimitNOFILE in systemd, ulimit -Hn in a shell",
-        ),
-    }
 }
 
 fn lines(finding: &DiagnosticFinding) -> String {

@@ -1,14 +1,14 @@
 //! The layers of the configuration: the compiled-in file, a file, the environment, flags. Each value carries its place,
 //! so that errors can name it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use toml::de::DeTable;
 use toml::{Table, Value};
 
 use super::rules::OPTIONS;
-use super::{DEFAULTS, SHORT_NAMES};
+use super::{DEFAULTS, DEFAULTS_NAME, SHORT_NAMES};
 
 /// Prefix of the general form of a variable: `SILO__SECTION__KEY`.
 const PREFIX: &str = "SILO__";
@@ -26,12 +26,14 @@ pub(super) struct OptionValue {
     /// Such as `scan.workers`.
     pub option: String,
     pub value: Value,
+    /// `FILE:LINE`, or the name of a variable or flag.
+    pub place: String,
 }
 
 impl ConfigLayer {
     /// The compiled-in defaults.
     pub fn defaults() -> Self {
-        Self::of_toml("config/silo.toml", DEFAULTS)
+        Self::of_toml(DEFAULTS_NAME, DEFAULTS)
     }
 
     /// A configuration file.
@@ -112,19 +114,21 @@ impl ConfigLayer {
         };
         match wrong {
             Some(wrong) => self.problems.push(wrong),
-            None => self.values.push(OptionValue { option: option.to_owned(), value }),
+            None => self.values.push(OptionValue { option: option.to_owned(), value, place }),
         }
     }
 }
 
-/// All layers as one table, later ones overriding earlier ones; or all errors, one per line.
-pub(super) fn merge(layers: Vec<ConfigLayer>) -> Result<Table, String> {
+/// All layers as one table, later ones overriding earlier ones, with the place of each option's value; or all errors,
+/// one per line.
+pub(super) fn merge(layers: Vec<ConfigLayer>) -> Result<(Table, BTreeMap<String, String>), String> {
     let problems: Vec<&str> = layers.iter().flat_map(|layer| &layer.problems).map(String::as_str).collect();
     if !problems.is_empty() {
         return Err(problems.join("\n"));
     }
-    let mut merged = Table::new();
-    for OptionValue { option, value } in layers.into_iter().flat_map(|layer| layer.values) {
+    let (mut merged, mut places) = (Table::new(), BTreeMap::new());
+    for OptionValue { option, value, place } in layers.into_iter().flat_map(|layer| layer.values) {
+        places.insert(option.clone(), place);
         match option.split_once('.') {
             None => _ = merged.insert(option, value),
             Some((section, key)) => {
@@ -133,7 +137,7 @@ pub(super) fn merge(layers: Vec<ConfigLayer>) -> Result<Table, String> {
             }
         }
     }
-    Ok(merged)
+    Ok((merged, places))
 }
 
 fn is_section(name: &str) -> bool {

@@ -6,6 +6,7 @@ pub mod run;
 
 mod access;
 pub mod away;
+pub mod batch_rows;
 pub mod build;
 pub mod disk;
 pub mod disk_quota;

@@ -11,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::connection_watch::ConnectionWatch;
+use crate::app::{DiagnosticFinding, DiagnosticVerdict};
 use crate::auth::ClientNetwork;
 
 /// File handles that a connection may need: its own, one of a file that is sent, one of the database.
@@ -33,11 +34,20 @@ impl ConnectionBounds {
     }
 }
 
-/// If the process's file handles allow fewer than `most` connections: how many, and the number of handles.
-pub fn too_few_handles(most: usize) -> Option<(usize, usize)> {
-    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum?;
-    let handles = usize::try_from(maximum).unwrap_or(usize::MAX);
-    (handles / HANDLES_EACH < most).then_some((handles / HANDLES_EACH, handles))
+/// Whether the process's file handles are enough for so many connections. The hard limit counts: the service raises its
+/// soft limit to it.
+pub fn file_handle_finding(wanted: usize) -> DiagnosticFinding {
+    const ABOUT: &str = "file handles";
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let handles = maximum.map_or(usize::MAX, |maximum| usize::try_from(maximum).unwrap_or(usize::MAX));
+    let possible = handles / HANDLES_EACH;
+    if possible >= wanted {
+        let text = format!("enough for {wanted} connections (http.connections)");
+        return DiagnosticFinding::new(ABOUT, DiagnosticVerdict::Good, text, "");
+    }
+    let text = format!("{handles} at most, enough for {possible} connections of {wanted} (http.connections)");
+    let advice = "raise the limit for the service: LimitNOFILE in systemd, ulimit -Hn in a shell";
+    DiagnosticFinding::new(ABOUT, DiagnosticVerdict::Notice, text, advice)
 }
 
 /// Raises the soft limit of file handles to the hard limit; returns the limit.

@@ -104,6 +104,7 @@ async fn envelope(
     headers.insert(&REQUEST_ID, HeaderValue::from_str(&id).expect("an id is hexadecimal digits"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let took = started.elapsed();
+    app.count_request();
     let labels = [("method", word.to_owned()), ("route", route), ("status", response.status().as_str().to_owned())];
     metrics::histogram!("silo_http_request_duration_seconds", &labels).record(took.as_secs_f64());
     tell(&span, response.status(), took);

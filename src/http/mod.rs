@@ -27,7 +27,7 @@ mod watched_socket;
 
 use crate::app::App;
 
-pub use connections::too_few_handles;
+pub use connections::file_handle_finding;
 pub use routes::{RouteAccess, RouteContent, RouteEntry, RouteTable};
 pub use serve::{ListenerLimits, serve};
 

@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, header};
 
+use super::connections::file_handle_finding;
 use super::error::Result;
 use super::routes::{RouteAccess, RouteTable};
 use super::stream::StreamSlots;
-use crate::app::{App, Error};
+use crate::app::{App, DiagnosticFinding, Error};
 use crate::telemetry;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
@@ -17,6 +18,13 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add(Method::GET, "/readyz", RouteAccess::Anyone, readyz)
         .add(Method::GET, "/metrics", RouteAccess::Anyone, metrics)
         .add(Method::GET, "/openapi.yaml", RouteAccess::Anyone, openapi)
+}
+
+/// The findings of `silo doctor` about this installation and this process.
+pub(super) async fn examined(app: &App) -> Vec<DiagnosticFinding> {
+    let mut findings = app.system_findings().await;
+    findings.push(file_handle_finding(app.settings().http.connections));
+    findings
 }
 
 /// Liveness: the process answers.

@@ -101,8 +101,17 @@ impl RouteTable {
         H: Handler<T, App>,
         T: 'static,
     {
+        self.add_form_capped(path, access, handler, LONGEST_LOGIN)
+    }
+
+    /// The same for larger forms, with a limit in bytes.
+    pub fn add_form_capped<H, T>(self, path: &'static str, access: RouteAccess, handler: H, longest: usize) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
         let entry = RouteEntry { method: Method::POST, path, access, content: RouteContent::Page };
-        self.serve(entry, false, |filter| on(filter, handler).layer(DefaultBodyLimit::max(LONGEST_LOGIN)))
+        self.serve(entry, false, |filter| on(filter, handler).layer(DefaultBodyLimit::max(longest)))
     }
 
     /// The same with the usual limit on the body. The handler of one of `HARMLESS` reads the form as it likes.

@@ -66,6 +66,14 @@ impl JobInputJson {
             value => Ok(value.to_string()),
         }
     }
+
+    /// The value of a variable's content that [`Self::value_of_text`] or [`Self::variable_of`] made.
+    pub fn value_of_variable(&self, content: String) -> Value {
+        match self.json_type {
+            JsonType::String => Value::String(content),
+            _ => serde_json::from_str(&content).unwrap_or(Value::String(content)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! One concrete [`Store`] over an enum of two typed pools (SQLite, PostgreSQL). Methods are named resource first, verb
 //! second. Every public method is tested on both engines. Must never return a transaction or be mocked.
 
+mod batches;
 mod catalogue_lists;
 mod catalogue_row;
 mod columns;

@@ -47,7 +47,7 @@ macro_rules! summary_columns {
     };
 }
 
-fn conditions_of(filter: &RunFilter) -> QueryConditions {
+pub(super) fn conditions_of(filter: &RunFilter) -> QueryConditions {
     let mut all = QueryConditions::default();
     if let Some(owner) = filter.owner {
         all.add("r.owner_id = ?", QueryValue::Integer(owner.0));
@@ -116,6 +116,21 @@ impl Store {
             "SELECT ",
             summary_columns!(),
             " FROM runs r WHERE r.batch_id = $1 AND r.batch_row > $2 ORDER BY r.batch_row LIMIT $3"
+        ))
+        .bind(batch)
+        .bind(after)
+        .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
+    /// The same with all that is stored of them.
+    pub async fn run_get_batch(&self, batch: &str, after: i64, limit: u32) -> Result<Vec<StoredRun>> {
+        sql(concat!(
+            "SELECT ",
+            summary_columns!(),
+            ", r.spec, r.sealed, r.record, r.cancelled_by, r.host FROM runs r
+             WHERE r.batch_id = $1 AND r.batch_row > $2 ORDER BY r.batch_row LIMIT $3"
         ))
         .bind(batch)
         .bind(after)

@@ -6,6 +6,7 @@ mod file_removal;
 mod index_renew;
 mod index_sync;
 mod judge_again;
+mod load_sampling;
 mod run_sweep;
 mod run_worker;
 mod scan_due;
@@ -57,6 +58,7 @@ pub async fn start(app: &App, stop: &CancellationToken) -> anyhow::Result<JoinSe
     tasks.spawn(run_reconciler::<judge_again::ManifestRevalidation>(app.clone(), stop.clone()));
     tasks.spawn(run_reconciler::<cleanup::StoreCleanup>(app.clone(), stop.clone()));
     tasks.spawn(run_reconciler::<file_removal::FileRemoval>(app.clone(), stop.clone()));
+    tasks.spawn(run_reconciler::<load_sampling::LoadSampling>(app.clone(), stop.clone()));
     tasks.spawn(notify_every_minute(app.clone(), stop.clone()));
     let clock = start_minute_cron(app).await?;
     let stopped = stop.clone();

@@ -3,6 +3,7 @@
 mod active;
 mod archive;
 mod attempt;
+mod batch_table;
 mod batches;
 mod cancel_and_retention;
 mod discarded_files;
@@ -33,13 +34,14 @@ use crate::store::StoredRun;
 pub(super) use active::ActiveRuns;
 pub use archive::ArchiveFormat;
 pub(super) use attempt::LEASE as RUN_LEASE;
-pub use batches::MOST_ROWS;
+pub use batch_table::BatchRows;
+pub use batches::{BatchOutputPage, BatchRowOutputs, MOST_ROWS, PlannedBatch};
 pub(super) use discarded_files::stuck_in;
 pub(super) use disk_space::{RunDiskShortage, reserve};
 pub use files::{AttemptLog, RunFolder, RunOutputFile};
 pub use run_inputs::{FileAddress, FileSpec, InputFile, RunInputs, SettingValue};
 pub(super) use secrets::place as settings_place;
-pub use submit::{PlannedRun, SubmitOutcome};
+pub use submit::{PlannedRun, RunnableJob, SubmitOutcome};
 pub(super) use uploads::remove_parts;
 
 /// Form of a run.

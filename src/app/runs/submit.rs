@@ -11,7 +11,7 @@ use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use super::resolved_input::ResolvedInput;
 use super::runnable_image::{RunnableImage, reference};
-use super::{RunForm, RunOptions, RunSpec};
+use super::{RequestedImage, RunForm, RunOptions, RunSpec};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RegistryId, RunSummary, UserAccount};
 use crate::config::RunNetwork;
@@ -60,6 +60,14 @@ pub struct PlannedRun {
     pub docker_run: String,
 }
 
+/// A job that can be run.
+#[derive(Clone, Debug)]
+pub struct RunnableJob {
+    /// The image reference.
+    pub image: String,
+    pub manifest: SeedManifest,
+}
+
 /// A run that is ready to be queued.
 pub(super) struct PreparedRun {
     id: String,
@@ -73,6 +81,16 @@ pub(super) struct PreparedRun {
 }
 
 impl App {
+    /// The job of an image, if it can be run.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown image; [`Error::Invalid`] for one that cannot be run, with the reason.
+    pub async fn run_job(&self, image: &RequestedImage) -> Result<RunnableJob> {
+        let machine = self.machine().await.ok();
+        let RunnableImage { name, manifest, .. } = self.run_subject(image, machine.as_ref()).await?;
+        Ok(RunnableJob { image: name, manifest })
+    }
+
     /// Plans a run without queueing it.
     ///
     /// # Errors

@@ -1,17 +1,16 @@
-//! Inputs of a batch's rows, read from CSV (RFC 4180), JSON Lines or a folder, with their files looked up on disk.
+//! Inputs of a batch's rows, from a table or a folder, with their files looked up on disk.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail, ensure};
-use csv::StringRecord;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::cli::args::manifest_file::shown;
 use crate::cli::args::run::{JobRequest, Unusable, json_text};
 use crate::cli::output::render::tame;
+use crate::engine::batch_rows::{CellValue, TableCell, TableFormat, TableRow, read_table};
 use crate::engine::plan::request::{InputSource, JsonInputValue, RunRequest};
 use crate::engine::plan::{PlanCode, PlanProblem};
 use crate::engine::run::inputs::survey;
@@ -22,8 +21,6 @@ use crate::seed::model::SeedManifest;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Limit of rows.
 const MAX_ROWS: usize = 100_000;
-/// Limit of names listed in a message.
-const MAX_NAMED: usize = 20;
 
 /// A row as read.
 pub(super) struct BatchSourceRow {
@@ -89,16 +86,20 @@ impl RowValues {
 pub(super) fn of_file(path: &Path, manifest: &SeedManifest) -> anyhow::Result<Rows> {
     let name = shown(path);
     let text = read(path).with_context(|| name.clone())?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let folder = path.parent().unwrap_or(Path::new(""));
-    let reader = RowReader { inputs: RowInputs::of(manifest), folder };
     let is_json =
         path.extension().is_some_and(|it| it.eq_ignore_ascii_case("jsonl") || it.eq_ignore_ascii_case("ndjson"));
-    let (rows, fault) =
-        if is_json { (reader.json_lines(text), None) } else { reader.csv(text).with_context(|| name.clone())? };
+    let format = if is_json { TableFormat::JsonLines } else { TableFormat::Csv };
+    let table = read_table(&text, format, manifest, MAX_ROWS).map_err(|why| anyhow!("{name}: {}", tame(&why)))?;
+    let row = |TableRow { number, line, cells }: TableRow| BatchSourceRow {
+        number,
+        line,
+        given: cells.map(|cells| values_of(cells, folder)),
+    };
+    let (rows, fault): (Vec<_>, _) = (table.rows.into_iter().map(row).collect(), table.fault);
     ensure!(!rows.is_empty() || fault.is_some(), "{name} holds no rows, so there is nothing to run");
     ensure!(rows.len() <= MAX_ROWS, "{name} holds more than {MAX_ROWS} rows: split it");
-    Ok(Rows { rows, fault: fault.map(|fault| anyhow!("{name}: {fault}")) })
+    Ok(Rows { rows, fault: fault.map(|fault| anyhow!("{name}: {}", tame(&fault))) })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -147,146 +148,21 @@ fn input_of_folder(manifest: &SeedManifest, all: &RunRequest) -> anyhow::Result<
     }
 }
 
-/// The inputs that a column or a JSON member can name.
-struct RowInputs<'m> {
-    names: HashMap<&'m str, RowInputKind>,
-    variables: HashMap<String, RowInputKind>,
-    known: String,
-}
-
-#[derive(Clone, Copy)]
-enum RowInputKind {
-    File { multiple: bool },
-    Json,
-}
-
-impl<'m> RowInputs<'m> {
-    fn of(manifest: &'m SeedManifest) -> Self {
-        let inputs = &manifest.job.interface.inputs;
-        let files = inputs.files.iter().map(|input| (&*input.name, RowInputKind::File { multiple: input.multiple }));
-        let json = inputs.json.iter().map(|input| (&*input.name, RowInputKind::Json));
-        let all: Vec<(&str, RowInputKind)> = files.chain(json).collect();
-        let names: Vec<&str> = all.iter().map(|(name, _)| *name).take(MAX_NAMED).collect();
-        Self {
-            known: names.join(", "),
-            variables: all.iter().map(|(name, input)| (variable_name(name), *input)).collect(),
-            names: all.into_iter().collect(),
-        }
-    }
-
-    /// Finds an input by its name, or by the name of its environment variable.
-    fn find(&self, name: &str) -> Option<RowInputKind> {
-        self.names.get(name).or_else(|| self.variables.get(&variable_name(name))).copied()
-    }
-}
-
-type Columns = Vec<Option<(String, RowInputKind)>>;
-
-struct RowReader<'a> {
-    inputs: RowInputs<'a>,
-    /// Base of relative paths.
-    folder: &'a Path,
-}
-
-impl RowReader<'_> {
-    /// The rows, and the problem of the header, if any.
-    fn csv(&self, text: &str) -> anyhow::Result<(Vec<BatchSourceRow>, Option<String>)> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-        let (columns, fault) = self.columns(reader.headers()?)?;
-        let mut rows = Vec::new();
-        for record in reader.records().take(MAX_ROWS + 1) {
-            let record = record?;
-            let line = record.position().map(csv::Position::line);
-            rows.push(BatchSourceRow { number: rows.len() + 1, line, given: self.record(&columns, &record) });
-        }
-        Ok((rows, fault))
-    }
-
-    /// The input of each column, `None` if unknown; and the problem of the header, if any.
-    fn columns(&self, header: &StringRecord) -> anyhow::Result<(Columns, Option<String>)> {
-        ensure!(!header.is_empty(), "it is empty: its first line must name inputs ({})", self.inputs.known);
-        let mut unknown = Vec::new();
-        let mut columns = Vec::new();
-        for name in header.iter().map(str::trim) {
-            match self.inputs.find(name) {
-                Some(input) => columns.push(Some((name.to_owned(), input))),
-                None => {
-                    columns.push(None);
-                    unknown.push(name);
-                }
+/// The values of a row, with its files looked up on disk.
+fn values_of(cells: Vec<TableCell>, folder: &Path) -> RowValues {
+    let mut row = GivenRow::new(folder);
+    for TableCell { input, value } in cells {
+        match value {
+            CellValue::Files(files) => files.iter().for_each(|path| row.file(&input, path)),
+            CellValue::Json(JsonInputValue::Text(text)) => row.text(&input, &text),
+            CellValue::Json(value) => row.given.json.push((input, value)),
+            CellValue::Unusable(PlanCode::Unknown, why) => {
+                row.given.problems.push(problem(PlanCode::Unknown, &input, why));
             }
+            CellValue::Unusable(_, why) => row.refuse(Unusable::File(input.clone()), &input, why),
         }
-        if unknown.is_empty() {
-            return Ok((columns, None));
-        }
-        let short = |name: &&str| format!("`{}`", tame(&name.chars().take(60).collect::<String>()));
-        let named: Vec<String> = unknown.iter().take(MAX_NAMED).map(short).collect();
-        let more = unknown.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let fault = format!(
-            "its first line must name inputs; the job has no input {}{more}; it has: {}",
-            named.join(", "),
-            self.inputs.known
-        );
-        Ok((columns, Some(fault)))
     }
-
-    fn record(&self, columns: &[Option<(String, RowInputKind)>], record: &StringRecord) -> Result<RowValues, String> {
-        if record.len() != columns.len() {
-            let (values, names) = (record.len(), columns.len());
-            return Err(format!(
-                "it has {values} values, but the first line names {names} inputs; quote values that contain commas."
-            ));
-        }
-        let mut row = GivenRow::new(self.folder);
-        let known = columns.iter().zip(record).filter_map(|(column, cell)| Some((column.as_ref()?, cell)));
-        for ((name, input), cell) in known.filter(|(_, cell)| !cell.trim().is_empty()) {
-            match input {
-                RowInputKind::File { multiple: true } => {
-                    cell.lines().map(str::trim).filter(|path| !path.is_empty()).for_each(|path| row.file(name, path));
-                }
-                RowInputKind::File { multiple: false } => row.file(name, cell.trim()),
-                RowInputKind::Json => row.text(name, cell),
-            }
-        }
-        Ok(row.given)
-    }
-
-    fn json_lines(&self, text: &str) -> Vec<BatchSourceRow> {
-        let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).take(MAX_ROWS + 1);
-        let rows = lines.enumerate().map(|(index, (line, text))| BatchSourceRow {
-            number: index + 1,
-            line: Some(line as u64 + 1),
-            given: match serde_json::from_str(text) {
-                Ok(object) => Ok(self.object(object)),
-                Err(why) => Err(format!("it is not a JSON object of inputs: {why}.")),
-            },
-        });
-        rows.collect()
-    }
-
-    fn object(&self, object: Map<String, Value>) -> RowValues {
-        let mut row = GivenRow::new(self.folder);
-        for (name, value) in object {
-            match (self.inputs.find(&name), value) {
-                (None, _) => {
-                    let why = format!("the job has no such input; it has: {}.", self.inputs.known);
-                    row.given.problems.push(problem(PlanCode::Unknown, &name, why));
-                }
-                // `null` is the same as an absent member.
-                (_, Value::Null) => {}
-                (Some(RowInputKind::Json), value) => row.given.json.push((name, JsonInputValue::Value(value))),
-                (Some(RowInputKind::File { .. }), Value::String(path)) => row.file(&name, &path),
-                (Some(RowInputKind::File { .. }), Value::Array(paths)) if paths.iter().all(Value::is_string) => {
-                    paths.iter().filter_map(Value::as_str).for_each(|path| row.file(&name, path));
-                }
-                (Some(RowInputKind::File { .. }), _) => {
-                    row.refuse(Unusable::File(name.clone()), &name, "give it a path, or a list of paths.".to_owned());
-                }
-            }
-        }
-        row.given
-    }
+    row.given
 }
 
 /// A row while it is read.

@@ -9,7 +9,7 @@ use super::container::{MASK, MaskedText};
 use super::request::{JsonInputValue, RunRequest};
 use super::{NameIndex, PlanBuilder, PlanCode, known};
 use crate::seed::environment::variable_name;
-use crate::seed::model::{JsonType, SeedManifest};
+use crate::seed::model::SeedManifest;
 
 impl PlanBuilder {
     /// The given JSON inputs, by name.
@@ -33,11 +33,7 @@ impl PlanBuilder {
             match text {
                 Ok(text) => {
                     self.set(variable_name(&input.name), MaskedText::plain(&text));
-                    let value = match input.json_type {
-                        JsonType::String => Value::String(text),
-                        _ => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-                    };
-                    values.insert(input.name.clone(), value);
+                    values.insert(input.name.clone(), input.value_of_variable(text));
                 }
                 Err(why) => {
                     let wanted = input.json_type.as_str();

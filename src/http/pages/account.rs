@@ -3,7 +3,6 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
 use http::{HeaderMap, Uri};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -12,6 +11,7 @@ use super::filters;
 use super::form::PageForm;
 use super::frame::PageSection;
 use super::session::logged_out;
+use super::shown_time::ShownTime;
 use super::{PageFrame, reply, reply_to_form, see_other};
 use crate::app::{App, Error, UserSession};
 use crate::catalog::{SessionKind, SessionRecord};
@@ -44,21 +44,6 @@ struct SessionRow {
     address: String,
     begun: ShownTime,
     used: ShownTime,
-}
-
-/// A time, for people and for programs.
-struct ShownTime {
-    text: String,
-    machine: String,
-}
-
-impl ShownTime {
-    fn of(time: DateTime<Utc>) -> Self {
-        Self {
-            text: time.format("%Y-%m-%d %H:%M UTC").to_string(),
-            machine: time.format("%Y-%m-%dT%H:%MZ").to_string(),
-        }
-    }
 }
 
 impl AccountPage {

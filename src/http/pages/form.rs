@@ -1,7 +1,9 @@
-//! Forms of pages: what a browser sends as `application/x-www-form-urlencoded`.
+//! Forms of pages: what a browser sends as `application/x-www-form-urlencoded`, or as `multipart/form-data` if the form
+//! has a small file. All of it is in memory.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Multipart, Request};
+use http::header;
 
 use crate::app::{App, Error, UserSession};
 use crate::http::cookies::SessionFromCookie;
@@ -18,6 +20,11 @@ impl PageForm {
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
+
+    /// The fields whose names begin so, with the rest of their names.
+    pub(super) fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.iter().filter_map(move |(name, value)| Some((name.strip_prefix(prefix)?, value.as_str())))
+    }
 }
 
 impl FromRequest<App> for PageForm {
@@ -26,8 +33,7 @@ impl FromRequest<App> for PageForm {
     async fn from_request(request: Request, app: &App) -> Result<Self, HttpFailure> {
         let is_from_cookie = request.extensions().get::<SessionFromCookie>().is_some();
         let session = request.extensions().get::<UserSession>().cloned().filter(|_| is_from_cookie);
-        let body = Bytes::from_request(request, app).await?;
-        let form = Self(url::form_urlencoded::parse(&body).into_owned().collect());
+        let form = Self(if has_parts(&request) { parts(request).await? } else { fields(request, app).await? });
         if session.is_some_and(|session| !app.is_form_token(&session, form.text(TOKEN))) {
             let why = "This form belongs to an earlier session. Load its page again, and send it from there";
             return Err(Error::ForeignOrigin(why).into());
@@ -37,4 +43,28 @@ impl FromRequest<App> for PageForm {
         }
         Ok(form)
     }
+}
+
+fn has_parts(request: &Request) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
+}
+
+async fn fields(request: Request, app: &App) -> Result<Vec<(String, String)>, HttpFailure> {
+    let body = Bytes::from_request(request, app).await?;
+    Ok(url::form_urlencoded::parse(&body).into_owned().collect())
+}
+
+/// The parts of a form; a file is the text in it.
+async fn parts(request: Request) -> Result<Vec<(String, String)>, HttpFailure> {
+    let form = Multipart::from_request(request, &()).await;
+    let mut form = form.map_err(|why| Error::Invalid(why.body_text()))?;
+    let mut fields = Vec::new();
+    while let Some(part) = form.next_field().await? {
+        let name = part.name().unwrap_or_default().to_owned();
+        let value = String::from_utf8(part.bytes().await?.into());
+        let value = value.map_err(|_| Error::Unprocessable(format!("{name} is not UTF-8: save the file as UTF-8")))?;
+        fields.push((name, value));
+    }
+    Ok(fields)
 }

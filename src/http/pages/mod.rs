@@ -51,6 +51,7 @@ mod ports;
 mod problems;
 mod search;
 mod session;
+mod shown_time;
 mod validate;
 
 use askama::Template;

@@ -160,6 +160,7 @@ impl HttpTransport {
                 sent = sent.header(AUTHORIZATION, value);
             }
             self.meter.count_request();
+            self.hosts.count_request();
             let response = sent.send().await.map_err(|why| failure(&why, &host_of(&url)))?;
             let status = response.status();
             tracing::debug!(host = %host_of(&url), path = url.path(), status = status.as_u16(), "registry request");

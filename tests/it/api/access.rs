@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 111] = [
+const REQUESTS: [(&str, &str, &str); 127] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -78,7 +78,10 @@ const REQUESTS: [(&str, &str, &str); 111] = [
     ("POST", "/api/v1/uploads", "/api/v1/uploads"),
     ("GET", "/api/v1/uploads/{sha256}", "/api/v1/uploads/00"),
     ("POST", "/api/v1/batches", "/api/v1/batches"),
+    ("GET", "/api/v1/batches", "/api/v1/batches"),
     ("GET", "/api/v1/batches/{id}", "/api/v1/batches/x"),
+    ("GET", "/api/v1/batches/{id}/outputs", "/api/v1/batches/x/outputs"),
+    ("GET", "/api/v1/batches/{id}/outputs.csv", "/api/v1/batches/x/outputs.csv"),
     ("GET", "/api/v1/batches/{id}/runs", "/api/v1/batches/x/runs"),
     ("POST", "/api/v1/batches/{id}/cancel", "/api/v1/batches/x/cancel"),
     ("POST", "/api/v1/batches/{id}/rerun", "/api/v1/batches/x/rerun"),
@@ -94,6 +97,11 @@ const REQUESTS: [(&str, &str, &str); 111] = [
     ("GET", "/api/v1/images/{id}/cwl", "/api/v1/images/999/cwl"),
     ("GET", "/api/v1/images/{id}/script", "/api/v1/images/999/script"),
     ("GET", "/api/v1/users", "/api/v1/users"),
+    ("GET", "/api/v1/system", "/api/v1/system"),
+    ("GET", "/api/v1/system/findings", "/api/v1/system/findings"),
+    ("GET", "/api/v1/system/configuration", "/api/v1/system/configuration"),
+    ("GET", "/api/v1/system/history", "/api/v1/system/history"),
+    ("POST", "/api/v1/demo", "/api/v1/demo"),
     ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),
     ("GET", "/schemas/seed/1.0.0/manifest.json", "/schemas/seed/1.0.0/manifest.json"),
@@ -121,6 +129,14 @@ const REQUESTS: [(&str, &str, &str); 111] = [
     ("POST", "/account/password", "/account/password"),
     ("POST", "/account/sessions", "/account/sessions"),
     ("POST", "/account/sessions/{id}", "/account/sessions/x"),
+    ("GET", "/admin/system", "/admin/system"),
+    ("POST", "/admin/demo", "/admin/demo"),
+    ("GET", "/batches", "/batches"),
+    ("GET", "/batches/new", "/batches/new"),
+    ("POST", "/batches/new", "/batches/new"),
+    ("GET", "/batch/{id}", "/batch/x"),
+    ("POST", "/batch/{id}/cancel", "/batch/x/cancel"),
+    ("POST", "/batch/{id}/rerun", "/batch/x/rerun"),
 ];
 
 const RUNNER_PASSWORD: &str = "ritas very own secret";

@@ -9,12 +9,14 @@ use silo::api::jobs::{JobComparisonReply, JobDetailReply, JobOriginReply, JobRep
 use silo::api::problem::ProblemReply;
 use silo::api::registries::{HookReply, RegistryReply, RepositoryReply};
 use silo::api::runs::{
-    BatchReply, OutputListReply, PlannedRunReply, RunPageReply, RunReply, RunSummaryReply, UploadReply,
+    BatchOutputReply, BatchReply, OutputListReply, PlannedBatchReply, PlannedRunReply, RunPageReply, RunReply,
+    RunSummaryReply, UploadReply,
 };
 use silo::api::scans::{ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
 use silo::api::sessions::{SessionListReply, TicketReply, TokenReply, UserReply};
-use silo::api::{PageReply, VersionReply};
+use silo::api::system::{ConfiguredOptionReply, LoadHistoryReply, SystemFindingReply, SystemReply};
+use silo::api::{PageReply, VersionReply, WholeListReply};
 
 /// Compares a JSON reply of a route with its type; `asked` is the address with its query.
 pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text: &str) -> Result<(), String> {
@@ -54,7 +56,15 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "runs/{id}/outputs") => same::<OutputListReply>(text),
         ("POST", "uploads") => same::<UploadReply>(text),
         ("GET", "batches/{id}/runs") => same::<PageReply<RunSummaryReply>>(text),
+        ("GET", "batches") => same::<PageReply<BatchReply>>(text),
+        ("GET", "batches/{id}/outputs") => same::<PageReply<BatchOutputReply>>(text),
+        ("POST", "batches") if asked.contains("dry_run=true") => same::<PlannedBatchReply>(text),
         (_, "batches" | "batches/{id}" | "batches/{id}/cancel" | "batches/{id}/rerun") => same::<BatchReply>(text),
+        ("GET", "system") => same::<SystemReply>(text),
+        ("GET", "system/findings") => same::<WholeListReply<SystemFindingReply>>(text),
+        ("GET", "system/configuration") => same::<WholeListReply<ConfiguredOptionReply>>(text),
+        ("GET", "system/history") => same::<LoadHistoryReply>(text),
+        ("POST", "demo") => same::<ScanReply>(text),
         // The report is a type of `seed`; the others are files.
         ("POST", "validate") | ("GET", "runs/{id}/outputs/{name}" | "runs/{id}/outputs/{name}/{index}") => Ok(()),
         ("GET", "runs/{id}/files/{*path}" | "runs/{id}/logs/{log}" | "uploads/{sha256}") => Ok(()),

@@ -14,6 +14,7 @@ mod scan_events;
 mod scans;
 pub(in crate::http) mod search;
 mod session;
+mod system;
 mod users;
 mod validate;
 
@@ -73,6 +74,11 @@ pub(crate) fn add(routes: RouteTable) -> RouteTable {
         .add(GET, "/api/v1/scans/{id}/events", User, scan_events::follow)
         .add(GET, "/api/v1/scans/{id}/problems", User, scans::problems)
         .add(POST, "/api/v1/scans/{id}/confirm", Admin, scans::confirm)
+        .add(GET, "/api/v1/system", Admin, system::status)
+        .add(GET, "/api/v1/system/findings", Admin, system::findings)
+        .add(GET, "/api/v1/system/configuration", Admin, system::configuration)
+        .add(GET, "/api/v1/system/history", Admin, system::history)
+        .add(POST, "/api/v1/demo", Admin, scans::load_demo)
 }
 
 async fn version() -> axum::Json<VersionReply> {

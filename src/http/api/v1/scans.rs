@@ -71,6 +71,12 @@ pub(super) async fn confirm(
     accepted(&app, scan).await
 }
 
+/// Adds the registry of the demo, and requests a scan of it.
+pub(super) async fn load_demo(State(app): State<App>) -> Result<impl IntoResponse> {
+    let scan = app.demo_start().await?;
+    accepted(&app, scan).await
+}
+
 async fn accepted(app: &App, scan: ScanId) -> Result<impl IntoResponse + use<>> {
     let view = scan_reply(app.scan_get(scan).await?, app.clock().now());
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/api/v1/scans/{scan}"))], Json(view)))

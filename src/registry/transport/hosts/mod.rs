@@ -11,6 +11,7 @@ mod pull_budget;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -36,6 +37,8 @@ pub struct RemoteHosts(Arc<SharedHosts>);
 struct SharedHosts {
     hosts: Mutex<HashMap<String, Arc<RemoteHost>>>,
     kept: Mutex<etag_cache::EtagCache>,
+    /// Requests that were sent, to all hosts.
+    requests: AtomicU64,
 }
 
 impl RemoteHosts {
@@ -59,6 +62,15 @@ impl RemoteHosts {
         let host = Arc::new(RemoteHost::new(name, ceiling));
         hosts.insert(name.to_owned(), Arc::clone(&host));
         host
+    }
+
+    pub(in crate::registry) fn count_request(&self) {
+        self.0.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Number of requests that this process has sent to registries.
+    pub fn requests(&self) -> u64 {
+        self.0.requests.load(Ordering::Relaxed)
     }
 
     /// The cached response for a key.

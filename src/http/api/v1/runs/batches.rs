@@ -6,11 +6,12 @@ use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
 
+use super::SubmitQuery;
 use super::forms::BatchForm;
 use crate::api::PageReply;
-use crate::api::runs::{BatchReply, RunSummaryReply};
-use crate::app::{App, Error, UserSession};
-use crate::catalog::{RunFilter, RunStatus};
+use crate::api::runs::{BatchErrorReply, BatchReply, PlannedBatchReply, RunSummaryReply};
+use crate::app::{App, Error, PlannedBatch, UserSession};
+use crate::catalog::{BatchErrorCount, BatchSummary, RunStatus};
 use crate::http::api::v1::{NumberPagingQuery, limit};
 use crate::http::error::Result;
 use crate::http::extract::{self, PathParameters, QueryParameters};
@@ -18,9 +19,14 @@ use crate::http::extract::{self, PathParameters, QueryParameters};
 pub(super) async fn submit(
     State(app): State<App>,
     session: UserSession,
+    QueryParameters(asked): QueryParameters<SubmitQuery>,
     extract::JsonBody(form): extract::JsonBody<BatchForm>,
 ) -> Result<Response> {
     let (all, rows) = form.read()?;
+    if asked.dry_run {
+        let PlannedBatch { image, digest, rows, .. } = app.run_plan_batch(&session, &all, rows).await?;
+        return Ok(Json(PlannedBatchReply { image, digest, rows }).into_response());
+    }
     let id = app.run_submit_batch(&session, &all, rows).await?;
     let location = [(header::LOCATION, format!("/api/v1/batches/{id}"))];
     Ok((StatusCode::CREATED, location, Json(view(&app, &session, id).await?)).into_response())
@@ -84,9 +90,46 @@ pub(super) async fn rerun(
 }
 
 async fn view(app: &App, session: &UserSession, id: String) -> Result<BatchReply> {
-    let counts = app.run_counts(session, RunFilter { batch: Some(id.clone()), ..RunFilter::default() }).await?;
-    match counts.total() {
-        0 => Err(Error::NotFound("No batch found with that ID".to_owned()).into()),
-        total => Ok(BatchReply { id, total, counts }),
+    Ok(reply(app.batch_get(session, &id).await?))
+}
+
+fn reply(batch: BatchSummary) -> BatchReply {
+    let error = |BatchErrorCount { name, category, count, example }: BatchErrorCount| BatchErrorReply {
+        name,
+        category,
+        count,
+        example,
+    };
+    BatchReply {
+        id: batch.id,
+        total: batch.counts.total(),
+        counts: batch.counts,
+        owner: batch.owner,
+        job: batch.job_name,
+        job_version: batch.job_version,
+        package_version: batch.package_version,
+        image: batch.image,
+        label: batch.label,
+        created: batch.created_at,
+        errors: batch.errors.into_iter().map(error).collect(),
     }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BatchListQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// Batches, newest first; the cursor is an id.
+pub(super) async fn list(
+    State(app): State<App>,
+    session: UserSession,
+    QueryParameters(asked): QueryParameters<BatchListQuery>,
+) -> Result<Json<PageReply<BatchReply>>> {
+    let limit = limit(asked.limit)?;
+    let batches = app.batch_list(&session, asked.cursor.as_deref(), limit).await?;
+    let next = batches.last().filter(|_| batches.len() == limit as usize).map(|last| last.id.clone());
+    Ok(Json(PageReply { items: batches.into_iter().map(reply).collect(), next }))
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::app::{
-    Error, FileSpec, InputFile, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs, RunOptions, SettingValue,
+    BatchRows, Error, FileSpec, InputFile, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs, RunOptions, SettingValue,
 };
 use crate::catalog::ImageId;
 use crate::engine::plan::request::ContainerLayout;
@@ -39,7 +39,9 @@ pub(super) struct RunSubmitForm {
 #[derive(Debug)]
 pub(super) struct BatchForm {
     all: RunSubmitForm,
-    rows: Vec<BatchRowForm>,
+    rows: Option<Vec<BatchRowForm>>,
+    /// The rows as CSV or JSON Lines.
+    table: Option<String>,
 }
 
 /// Values of one row; they override the shared ones.
@@ -68,24 +70,24 @@ impl<'de> Visitor<'de> for BatchVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BatchForm, A::Error> {
-        let (mut all, mut rows) = (Map::new(), BatchRows::default());
+        let (mut all, mut rows, mut table) = (Map::new(), None, None);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
-                "rows" => rows = map.next_value()?,
+                "rows" => rows = Some(map.next_value::<BoundedRows>()?.0),
+                "table" => table = Some(map.next_value()?),
                 "dedup" => return Err(A::Error::custom("unknown field `dedup`: a batch always runs")),
                 _ => drop(all.insert(key, map.next_value()?)),
             }
         }
         let all = serde_json::from_value(Value::Object(all)).map_err(A::Error::custom)?;
-        Ok(BatchForm { all, rows: rows.0 })
+        Ok(BatchForm { all, rows, table })
     }
 }
 
 /// Rows, read only up to the limit of a batch: an empty row takes three bytes here, and a hundred in memory.
-#[derive(Default)]
-struct BatchRows(Vec<BatchRowForm>);
+struct BoundedRows(Vec<BatchRowForm>);
 
-impl<'de> Deserialize<'de> for BatchRows {
+impl<'de> Deserialize<'de> for BoundedRows {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_seq(RowsVisitor)
     }
@@ -94,13 +96,13 @@ impl<'de> Deserialize<'de> for BatchRows {
 struct RowsVisitor;
 
 impl<'de> Visitor<'de> for RowsVisitor {
-    type Value = BatchRows;
+    type Value = BoundedRows;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of rows")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<BatchRows, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<BoundedRows, A::Error> {
         let mut rows = Vec::new();
         while let Some(row) = seq.next_element()? {
             if rows.len() == MOST_ROWS {
@@ -108,18 +110,25 @@ impl<'de> Visitor<'de> for RowsVisitor {
             }
             rows.push(row);
         }
-        Ok(BatchRows(rows))
+        Ok(BoundedRows(rows))
     }
 }
 
 impl BatchForm {
     /// The shared values, and the rows.
-    pub(super) fn read(self) -> FormResult<(RunForm, Vec<RunChange>)> {
+    pub(super) fn read(self) -> FormResult<(RunForm, BatchRows)> {
         let row = |row: BatchRowForm| RunChange {
             inputs: RunInputs { files: files(row.files), json: row.json, ..RunInputs::default() },
             options: RunOptions { label: row.label, tags: row.tags, ..RunOptions::default() },
         };
-        Ok((self.all.read()?, self.rows.into_iter().map(row).collect()))
+        let rows = match (self.rows, self.table) {
+            (Some(_), Some(_)) => {
+                return Err(Error::Invalid("Give the rows either as rows or as table, not both".to_owned()).into());
+            }
+            (None, Some(table)) => BatchRows::Table(table),
+            (rows, None) => BatchRows::Given(rows.unwrap_or_default().into_iter().map(row).collect()),
+        };
+        Ok((self.all.read()?, rows))
     }
 }
 

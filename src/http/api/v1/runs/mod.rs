@@ -1,6 +1,7 @@
 //! `/api/v1/runs`: runs of jobs.
 
 mod archive;
+mod batch_outputs;
 mod batches;
 mod forms;
 mod logs;
@@ -57,7 +58,10 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add_streamed(POST, "/api/v1/uploads", Runner, uploads::upload)
         .add(GET, "/api/v1/uploads/{sha256}", User, uploads::file)
         .add_capped(POST, "/api/v1/batches", Runner, batches::submit, LONGEST_BATCH)
+        .add(GET, "/api/v1/batches", User, batches::list)
         .add(GET, "/api/v1/batches/{id}", User, batches::get)
+        .add(GET, "/api/v1/batches/{id}/outputs", User, batch_outputs::list)
+        .add(GET, "/api/v1/batches/{id}/outputs.csv", User, batch_outputs::csv)
         .add(GET, "/api/v1/batches/{id}/runs", User, batches::runs)
         .add(POST, "/api/v1/batches/{id}/cancel", Runner, batches::cancel)
         .add(POST, "/api/v1/batches/{id}/rerun", Runner, batches::rerun)
