@@ -68,12 +68,7 @@ pub enum CellValue {
 ///
 /// # Errors
 /// The table cannot be read as CSV, or is empty.
-pub fn read_table(
-    text: &str,
-    format: TableFormat,
-    manifest: &SeedManifest,
-    most: usize,
-) -> Result<TableRows, String> {
+pub fn read_table(text: &str, format: TableFormat, manifest: &SeedManifest, most: usize) -> Result<TableRows, String> {
     let reader = TableReader { inputs: TableInputs::of(manifest), most };
     let text = without_mark(text);
     match format {
@@ -286,7 +281,10 @@ mod tests {
         assert!(read("").is_err_and(|why| why.contains("SCENE, TILES, COUNT")));
         let rows = read("SCENE,COLOUR,SIZE\na,b,c\n").expect("a table");
         assert!(rows.fault.expect("a fault").contains("no input `COLOUR`, `SIZE`; it has: SCENE"));
-        assert_eq!(told("SCENE,COUNT\na\n"), ["2: it has 1 values, but the first line names 2 inputs; quote values that contain commas."]);
+        assert_eq!(
+            told("SCENE,COUNT\na\n"),
+            ["2: it has 1 values, but the first line names 2 inputs; quote values that contain commas."]
+        );
         let many = "SCENE\n".to_owned() + &"a\n".repeat(200);
         assert_eq!(read(&many).expect("a table").rows.len(), 101, "one more than asked for");
     }

@@ -200,12 +200,7 @@ impl<'a> BatchBuilder<'a> {
     }
 
     /// Prepares all rows.
-    async fn add_rows(
-        &mut self,
-        all: &RunForm,
-        subject: &RunnableImage,
-        rows: Vec<BatchRowOutcome>,
-    ) -> Result<()> {
+    async fn add_rows(&mut self, all: &RunForm, subject: &RunnableImage, rows: Vec<BatchRowOutcome>) -> Result<()> {
         for row in rows {
             match row {
                 Ok(row) => self.add(&form_of(all, &row), subject.clone(), None).await?,

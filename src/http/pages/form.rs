@@ -2,8 +2,9 @@
 //! has a small file. All of it is in memory.
 
 use axum::body::Bytes;
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
-use http::header;
+use http::{StatusCode, header};
 
 use crate::app::{App, Error, UserSession};
 use crate::http::cookies::SessionFromCookie;
@@ -60,11 +61,20 @@ async fn parts(request: Request) -> Result<Vec<(String, String)>, HttpFailure> {
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|why| Error::Invalid(why.body_text()))?;
     let mut fields = Vec::new();
-    while let Some(part) = form.next_field().await? {
+    while let Some(part) = form.next_field().await.map_err(unread)? {
         let name = part.name().unwrap_or_default().to_owned();
-        let value = String::from_utf8(part.bytes().await?.into());
+        let value = String::from_utf8(part.bytes().await.map_err(unread)?.into());
         let value = value.map_err(|_| Error::Unprocessable(format!("{name} is not UTF-8: save the file as UTF-8")))?;
         fields.push((name, value));
     }
     Ok(fields)
+}
+
+fn unread(why: MultipartError) -> HttpFailure {
+    match why.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            Error::TooLarge("The form is longer than this page takes: send it in parts".to_owned()).into()
+        }
+        _ => why.into(),
+    }
 }

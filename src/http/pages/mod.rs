@@ -36,6 +36,9 @@
 
 mod account;
 mod assets;
+mod batch;
+mod batch_form;
+mod charts;
 mod errors;
 mod facets;
 mod filters;
@@ -52,7 +55,9 @@ mod problems;
 mod search;
 mod session;
 mod shown_time;
+mod system;
 mod validate;
+mod welcome;
 
 use askama::Template;
 use axum::response::{IntoResponse as _, Response};
@@ -68,8 +73,8 @@ use next_page::see_other;
 pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
-    use RouteAccess::{Anyone, User};
-    validate::add(job::add(routes))
+    use RouteAccess::{Admin, Anyone, User};
+    batch::add(validate::add(job::add(routes)))
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/new", Anyone, news::news)
@@ -83,6 +88,8 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add_form("/account/password", User, account::change_password)
         .add_form("/account/sessions", User, account::end_all_sessions)
         .add_form("/account/sessions/{id}", User, account::end_session)
+        .add_page("/admin/system", Admin, system::show)
+        .add_form("/admin/demo", Admin, welcome::load_demo)
 }
 
 /// A rendered template as a reply.

@@ -1,6 +1,7 @@
 //! `/` and `/search`: the catalogue, searched and narrowed. All state is in the address.
 
 use askama::Template;
+use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
@@ -10,8 +11,8 @@ use super::facets::{self, ChosenFacet, FacetGroup};
 use super::filters;
 use super::frame::wants_html;
 use super::hits::{self, SearchHitView};
-use super::{PageFrame, reply};
-use crate::app::{App, Error, SearchOptions, SearchOrder};
+use super::{PageFrame, reply, welcome};
+use crate::app::{App, Error, SearchOptions, SearchOrder, UserSession};
 use crate::http::api::legacy::route_list;
 use crate::http::api::v1::search::{KindWord, SearchQuery};
 use crate::http::error::Result;
@@ -62,20 +63,19 @@ struct SortChoice {
     is_chosen: bool,
 }
 
-/// The start page of an empty service.
-#[derive(Template)]
-#[template(path = "welcome.html")]
-struct WelcomePage {
-    frame: PageFrame,
-}
-
 /// `/`: all jobs for people; the legacy list of routes for programs.
-pub(super) async fn home(State(app): State<App>, frame: PageFrame, headers: HeaderMap) -> Result<Response> {
+pub(super) async fn home(
+    State(app): State<App>,
+    frame: PageFrame,
+    // Unknown while the database is unreachable, as by an anonymous client.
+    session: Option<Extension<UserSession>>,
+    headers: HeaderMap,
+) -> Result<Response> {
     if !wants_html(&headers) {
         return Ok(route_list().into_response());
     }
     match app.registry_list().await {
-        Ok(registries) if registries.is_empty() => reply(&WelcomePage { frame }),
+        Ok(registries) if registries.is_empty() => welcome::show(&app, frame, session.as_deref()),
         // The index answers without the database.
         Ok(_) | Err(Error::StoreAway(_)) => show(&app, frame, Vec::new()).await,
         Err(why) => Err(why.into()),

@@ -28,6 +28,7 @@ mod schemas;
 mod search;
 mod sessions;
 mod snapshots;
+mod system;
 mod validate;
 
 use serde_json::Value;

@@ -3,6 +3,7 @@
 
 mod account;
 mod assets;
+mod batch;
 mod errors;
 mod home;
 mod hostile;
@@ -13,6 +14,7 @@ mod origin;
 mod prefix;
 mod search;
 mod session;
+mod system;
 mod templates;
 mod validate;
 

@@ -31,6 +31,22 @@ async fn links_stay_below(silo: &TestApp, headers: &[(&str, &str)], prefix: &str
 }
 
 #[tokio::test]
+async fn the_first_page_and_those_of_a_session_have_the_prefix() {
+    let silo = TestApp::with().set("SILO__HTTP__PUBLIC_URL", "https://geo.example.org/silo/").start().await;
+    let token = silo.admin_token().await;
+    let authorization = format!("Bearer {token}");
+    for path in ["/", "/admin/system", "/batches", "/batches/new", "/batches/new?image=999"] {
+        let reply = page_with(&silo, path, &[("authorization", &authorization)]).await;
+        let addresses = tags(&reply.text).into_iter().flat_map(|tag| {
+            ["href", "src", "action"].map(|name| tag.value(name).to_owned()).into_iter().filter(|url| !url.is_empty())
+        });
+        for url in addresses {
+            assert!(url.starts_with("/silo/") || url.starts_with('#'), "{path}: {url}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_address_of_a_page_has_the_prefix() {
     let silo = TestApp::with().set("SILO__HTTP__TRUST_FORWARDED_FOR", "true").start().await;
     let registry = silo.add_layout("geo", &jobs(&[("job", "1.0.0", "1.0.0"), ("job-2", "1.0.0", "1.0.0")])).await;

@@ -1,5 +1,6 @@
 //! Runs of the service: the program as a child process, a real Docker Engine, and jobs that wait for a file.
 
+mod batches;
 mod cli;
 mod crash;
 mod disk;

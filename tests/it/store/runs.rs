@@ -383,6 +383,68 @@ both!(pages_follow_each_other_without_gaps, |store| {
     assert_eq!(store.run_list_batch("no such", 0, 9).await.unwrap(), []);
 });
 
+both!(batches_are_summed_up_newest_first, |store| {
+    assert_eq!(store.batch_list(&RunFilter::default(), None, 9).await.unwrap(), []);
+    let row = |number: i64, batch: &str, row: i64, owner: i64| NewRun {
+        batch_id: Some(batch.into()),
+        batch_row: Some(row),
+        label: if batch == "b1" { "same".into() } else { format!("row {row}") },
+        ..run(number, owner)
+    };
+    let all =
+        [row(1, "b1", 1, 1), row(2, "b1", 2, 1), row(3, "b1", 3, 1), row(4, "b2", 1, 2), row(5, "b2", 2, 2), run(6, 1)];
+    insert(&store, &all).await;
+    for (number, name) in [(1, Some("dark")), (2, Some("dark")), (3, Some("oom")), (4, None)] {
+        let claim = claim_as(&store, "here", &[], FREE, 100 + number).await.unwrap();
+        let ended = name.map_or_else(|| state(RunStatus::Successful, at(200)), |name| failed(name, at(200)));
+        // The order of claims is that of the queue.
+        store.run_finish_attempt(&claim, &ended).await.unwrap();
+    }
+    let batches = store.batch_list(&RunFilter::default(), None, 9).await.unwrap();
+    assert_eq!(
+        batches.iter().map(|batch| (&*batch.id, batch.counts.total())).collect::<Vec<_>>(),
+        [("b2", 2), ("b1", 3)]
+    );
+    let [newer, older] = &batches[..] else { panic!("two batches") };
+    assert_eq!((&*older.label, &*newer.label, &*older.owner, &*newer.owner), ("same", "", "user1", "user2"));
+    assert_eq!(
+        (older.created_at, &*older.job_name, &*older.image),
+        (at(1), "rotate", "example.org/rotate-1.0.0-seed:0.1.0")
+    );
+    let (mut ended, mut named) = (0, Vec::new());
+    for batch in &batches {
+        let counts = batch.counts;
+        ended += counts.failed + counts.successful;
+        assert_eq!(batch.errors.iter().map(|error| error.count).sum::<u64>(), counts.failed);
+        for error in &batch.errors {
+            let run = store.run_summary(&error.example).await.unwrap().unwrap();
+            assert_eq!((run.batch_id.as_deref(), run.error_name), (Some(&*batch.id), Some(error.name.clone())));
+            assert_eq!(error.category.as_deref(), Some("system"));
+            named.push(error.name.clone());
+        }
+    }
+    assert!(ended >= 3 && named.contains(&"dark".to_owned()), "{batches:?}");
+    let of = |owner| RunFilter { owner: Some(UserId(owner)), ..RunFilter::default() };
+    let only = RunFilter { batch: Some("b1".into()), ..RunFilter::default() };
+    for (filter, before, limit, expected) in [
+        (of(1), None, 9, vec!["b1"]),
+        (of(3), None, 9, vec![]),
+        (only, None, 1, vec!["b1"]),
+        (RunFilter::default(), None, 1, vec!["b2"]),
+        (RunFilter::default(), Some("b2"), 9, vec!["b1"]),
+        (RunFilter::default(), Some("b1"), 9, vec![]),
+    ] {
+        let found = store.batch_list(&filter, before, limit).await.unwrap();
+        assert_eq!(found.iter().map(|batch| &*batch.id).collect::<Vec<_>>(), expected, "{filter:?} {before:?}");
+    }
+    let stored = store.run_get_batch("b1", 1, 9).await.unwrap();
+    assert_eq!(
+        stored.iter().map(|run| (&*run.summary.id, &*run.spec)).collect::<Vec<_>>(),
+        [(&*id(2), r#"{"number":2}"#), (&*id(3), r#"{"number":3}"#)]
+    );
+    assert_eq!(store.run_get_batch("b1", 0, 1).await.unwrap().len(), 1);
+});
+
 both!(one_that_is_alike, |store| {
     let alike = |number, owner| NewRun { dedup_key: Some("key".into()), ..run(number, owner) };
     let found = async |owner| store.run_find_duplicate(UserId(owner), "key").await.unwrap().map(|run| run.id);

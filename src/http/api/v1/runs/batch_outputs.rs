@@ -74,7 +74,11 @@ fn last_row(page: &BatchOutputPage) -> Option<i64> {
 }
 
 fn heading(names: &[String]) -> Vec<String> {
-    ["row", "run", "status", "error"].into_iter().map(str::to_owned).chain(names.iter().map(|name| cell(name))).collect()
+    ["row", "run", "status", "error"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(names.iter().map(|name| cell(name)))
+        .collect()
 }
 
 fn record(names: &[String], row: &BatchRowOutputs) -> Vec<String> {

@@ -9,7 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::app::{
-    BatchRows, Error, FileSpec, InputFile, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs, RunOptions, SettingValue,
+    BatchRows, Error, FileSpec, InputFile, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs, RunOptions,
+    SettingValue,
 };
 use crate::catalog::ImageId;
 use crate::engine::plan::request::ContainerLayout;
