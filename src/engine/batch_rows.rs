@@ -203,7 +203,7 @@ impl TableReader<'_> {
     }
 }
 
-fn record_cells(columns: &Columns, record: &StringRecord) -> Result<Vec<TableCell>, String> {
+fn record_cells(columns: &[Option<(String, TableInputKind)>], record: &StringRecord) -> Result<Vec<TableCell>, String> {
     if record.len() != columns.len() {
         let (values, names) = (record.len(), columns.len());
         return Err(format!(

@@ -29,10 +29,7 @@ impl LineChart {
         values: &[(DateTime<Utc>, Option<f64>)],
         text: impl Fn(f64) -> String,
     ) -> Self {
-        let most = values
-            .iter()
-            .filter_map(|(_, value)| *value)
-            .fold(None, |most: Option<f64>, value| Some(most.map_or(value, |most| most.max(value))));
+        let most = values.iter().filter_map(|(_, value)| *value).reduce(f64::max);
         let or_none = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), &text);
         let newest = or_none(values.last().and_then(|(_, value)| *value));
         let description = match most {
@@ -66,9 +63,9 @@ fn lines(now: DateTime<Utc>, values: &[(DateTime<Utc>, Option<f64>)], most: f64)
 /// A number with as many digits as people read.
 pub fn short(value: f64) -> String {
     match value {
-        0.0 => "0".to_owned(),
-        ..10.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+        value if value == 0.0 => "0".to_owned(),
+        value if value < 10.0 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
     }
 }
 
