@@ -58,7 +58,7 @@ impl App {
             let disk = |(name, folder): (&'static str, std::path::PathBuf)| {
                 Some(SystemDisk { name, space: space(&folder)?, folder: folder.display().to_string() })
             };
-            folders.into_iter().filter_map(disk).collect()
+            folders.into_iter().filter_map(disk).collect::<Vec<_>>()
         });
         Ok(SystemStatus {
             started_at: self.0.started_at,

@@ -11,7 +11,7 @@ use super::{Result, Store};
 use crate::catalog::{BatchErrorCount, BatchSummary, RunCounts, RunFilter};
 
 /// The rows of a batch, summed up by the database.
-struct BatchRow {
+struct BatchTotals {
     id: String,
     owner: String,
     job_name: String,
@@ -26,7 +26,7 @@ struct BatchRow {
     failed: u64,
     dismissed: u64,
 }
-row!(BatchRow {
+row!(BatchTotals {
     id,
     owner,
     job_name,
@@ -50,7 +50,7 @@ impl Store {
         if let Some(before) = before {
             conditions.add("r.batch_id < ?", QueryValue::Text(before.to_owned()));
         }
-        let rows: Vec<BatchRow> = conditions
+        let rows: Vec<BatchTotals> = conditions
             .sql(
                 "SELECT r.batch_id AS id, MIN(r.owner) AS owner, MIN(r.job_name) AS job_name,
                      MIN(r.job_version) AS job_version, MIN(r.package_version) AS package_version,
@@ -98,8 +98,8 @@ impl Store {
     }
 }
 
-fn summary(row: BatchRow, errors: &mut HashMap<String, Vec<BatchErrorCount>>) -> BatchSummary {
-    let BatchRow { id, owner, job_name, job_version, package_version, image, label, created_at, .. } = row;
+fn summary(row: BatchTotals, errors: &mut HashMap<String, Vec<BatchErrorCount>>) -> BatchSummary {
+    let BatchTotals { id, owner, job_name, job_version, package_version, image, label, created_at, .. } = row;
     BatchSummary {
         errors: errors.remove(&id).unwrap_or_default(),
         counts: RunCounts {

@@ -42,13 +42,13 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
 #[template(path = "batches.html")]
 struct BatchListPage {
     frame: PageFrame,
-    batches: Vec<BatchRow>,
+    batches: Vec<ListedBatch>,
     first_url: Option<String>,
     next_url: Option<String>,
 }
 
 /// A batch in the list.
-struct BatchRow {
+struct ListedBatch {
     url: String,
     label: String,
     job: String,
@@ -70,7 +70,7 @@ struct StatusCount {
 #[template(path = "batch.html")]
 struct BatchPage {
     frame: PageFrame,
-    batch: BatchRow,
+    batch: ListedBatch,
     image: String,
     id: String,
     cells: Vec<RunCell>,
@@ -112,7 +112,7 @@ struct OutputRow {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BatchListQuery {
+pub(super) struct BatchPageQuery {
     cursor: Option<String>,
 }
 
@@ -120,7 +120,7 @@ pub(super) async fn list(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    QueryParameters(BatchListQuery { cursor }): QueryParameters<BatchListQuery>,
+    QueryParameters(BatchPageQuery { cursor }): QueryParameters<BatchPageQuery>,
 ) -> Result<Response> {
     let batches = app.batch_list(&session, cursor.as_deref(), PAGE_SIZE).await?;
     let last = batches.last().filter(|_| batches.len() == PAGE_SIZE as usize);
@@ -132,8 +132,8 @@ pub(super) async fn list(
     })
 }
 
-fn batch_row(frame: &PageFrame, batch: BatchSummary) -> BatchRow {
-    BatchRow {
+fn batch_row(frame: &PageFrame, batch: BatchSummary) -> ListedBatch {
+    ListedBatch {
         url: frame.url(&format!("/batch/{}", batch.id)),
         job: format!("{} {}", batch.job_name, batch.job_version),
         label: batch.label,
@@ -176,7 +176,7 @@ fn sign(status: RunStatus) -> &'static str {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct BatchQuery {
+pub(super) struct BatchGridQuery {
     /// The row after which the grid begins.
     #[serde(default)]
     after: i64,
@@ -187,7 +187,7 @@ pub(super) async fn show(
     frame: PageFrame,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
-    QueryParameters(BatchQuery { after }): QueryParameters<BatchQuery>,
+    QueryParameters(BatchGridQuery { after }): QueryParameters<BatchGridQuery>,
 ) -> Result<Response> {
     let batch = app.batch_get(&session, &id).await?;
     let runs = app.run_list_batch(&session, &batch.id, after, GRID_SIZE).await?;
