@@ -4,6 +4,7 @@ import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 import { TEXTS } from "./hostile.mjs";
 import { sessionParts } from "./session.mjs";
+import { systemParts } from "./system.mjs";
 
 const [url, hostile] = process.argv.slice(2);
 const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
@@ -368,6 +369,7 @@ const parts = [
   ["prefix", () => belowPrefix(withScripts)],
   ["tabs", tabs],
   ...sessionParts({ url, open, check, same, looksRight }),
+  ...systemParts({ open, check, same, looksRight }),
   ["hostile texts", hostileTexts],
 ];
 for (const [name, part] of parts) {
