@@ -35,8 +35,8 @@ struct BatchFormPage {
     /// What is wrong with the image or the form as a whole.
     problem: Option<String>,
     problems: Vec<RowProblem>,
-    /// Number of rows that can be run, and the first of them.
-    checked: Option<(usize, Vec<Vec<ShownCell>>)>,
+    /// The rows that were checked, if all of them can be run.
+    checked: Option<CheckedRows>,
     table: String,
     label: String,
     tags: String,
@@ -70,6 +70,16 @@ struct BatchField {
     /// What was given; empty for secrets.
     value: String,
     is_secret: bool,
+}
+
+/// Rows that can be run.
+struct CheckedRows {
+    /// Such as `All 3 rows can be run.`.
+    verdict: String,
+    /// The first ones.
+    first: Vec<Vec<ShownCell>>,
+    /// Number of the others.
+    more: usize,
 }
 
 /// A problem of a row.
@@ -136,7 +146,12 @@ pub(super) async fn send(
     }
     match app.run_plan_batch(&session, &all, rows).await {
         Ok(PlannedBatch { rows, first, .. }) => {
-            page.checked = Some((rows, first.iter().map(shown_row).collect()));
+            let verdict = match rows {
+                1 => "The row can be run.".to_owned(),
+                rows => format!("All {rows} rows can be run."),
+            };
+            let first: Vec<_> = first.iter().map(shown_row).collect();
+            page.checked = Some(CheckedRows { verdict, more: rows - first.len(), first });
             reply(&page)
         }
         Err(why) => page.refused(why),
