@@ -201,11 +201,11 @@ async fn a_batch_tells_its_errors_and_values(on_postgres: bool) {
 
     let page = rita.get(&path).await.expect(200);
     for words in [
-        "1 × <code>&#60;script&#62;</code>",
+        "1 × <code>&lt;script&gt;</code>",
         "1 × <code>too-dark</code>",
         "2 failed",
         "2 successful",
-        "&#60;b&#62;x&#60;/b&#62;",
+        "&lt;b&gt;x&lt;/b&gt;",
     ] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
