@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 
+use super::filters;
 use super::form::PageForm;
 use super::{PageFrame, reply, see_other};
 use crate::app::{App, UserSession};
