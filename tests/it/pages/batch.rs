@@ -128,7 +128,8 @@ async fn a_table_becomes_a_batch(on_postgres: bool) {
     assert!(rita.get("/batches").await.expect(200).text.contains("There are no batches"));
     let first = rita.get("/batches/new").await.expect(200);
     assert!(heading(&first.text) == "New batch" && !first.text.contains("<textarea"), "{}", first.text);
-    let page = rita.get(&format!("/batches/new?image={}", house.image)).await.expect(200);
+    let job = rita.get("/job/adds").await.expect(200);
+    let page = rita.get(&link(&job.text, "Run it for each row of a table")).await.expect(200);
     assert_eq!(heading(&page.text), "New batch of Test");
     for words in ["SCENE", "COUNT", "a value of the type integer", "setting.KEY", "placeholder=\"SCENE,COUNT\""] {
         assert!(page.text.contains(words), "{words}: {}", page.text);

@@ -45,6 +45,8 @@ pub struct JobPage {
     lines: Vec<ListingLine>,
     is_cut: bool,
     image_url: String,
+    /// The form of a batch of this image.
+    batch_url: String,
     groups: Vec<CommandGroup>,
     facts: ImageFacts,
     history: Vec<HistoryRow>,
@@ -178,6 +180,7 @@ impl JobPage {
             problems: facts.problems.iter().map(|problem| problem_row(problem, &listing)).collect(),
             is_cut: listing.is_cut,
             image_url: frame.url(&format!("/api/v1/images/{}", image.id)),
+            batch_url: frame.url(&format!("/batches/new?image={}", image.id)),
             groups,
             facts: image_facts(&frame, &image, &view),
             history: history.into_iter().map(history_row).collect(),
