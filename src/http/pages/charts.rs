@@ -62,10 +62,12 @@ fn lines(now: DateTime<Utc>, values: &[(DateTime<Utc>, Option<f64>)], most: f64)
 
 /// A number with as many digits as people read.
 pub fn short(value: f64) -> String {
-    match value {
-        value if value == 0.0 => "0".to_owned(),
-        value if value < 10.0 => format!("{value:.1}"),
-        value => format!("{value:.0}"),
+    if value == 0.0 {
+        "0".to_owned()
+    } else if value < 10.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
     }
 }
 

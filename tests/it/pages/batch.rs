@@ -217,11 +217,8 @@ async fn a_batch_tells_its_errors_and_values(on_postgres: bool) {
     let csv = rita.ask(Method::GET, &link(&page.text, "All values as CSV"), &[]).await.expect(200);
     assert_eq!(csv.header("content-type"), "text/csv; charset=utf-8");
     assert_eq!(csv.header("content-disposition"), format!("attachment; filename=\"batch-{id}.csv\""));
-    let lines: Vec<String> = csv
-        .text
-        .lines()
-        .map(|line| line.replacen(&line.split(',').nth(1).unwrap_or_default().to_owned(), "ID", 1))
-        .collect();
+    let lines: Vec<String> =
+        csv.text.lines().map(|line| line.replacen(line.split(',').nth(1).unwrap_or_default(), "ID", 1)).collect();
     let expected = [
         "row,ID,status,error,SUM,NOTE",
         "1,ID,successful,,-5,\"'=HYPERLINK(\"\"https://example.org\"\")\"",
