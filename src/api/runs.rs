@@ -326,7 +326,7 @@ pub struct RunErrorReply {
 }
 
 /// An attempt of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptReply {
     /// From 1.
@@ -350,6 +350,12 @@ pub struct AttemptReply {
     pub stderr_bytes: u64,
     /// Whether output was beyond the log limit.
     pub truncated: bool,
+    /// The most memory that its container was seen to use, in bytes; `None`: it was not measured.
+    #[serde(default)]
+    pub peak_memory: Option<u64>,
+    /// CPU time until the last measurement, of all cores.
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
 }
 
 /// A phase of an attempt.
@@ -435,4 +441,40 @@ pub struct OutputListReply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPieceReply {
     pub text: String,
+}
+
+/// What the container of an attempt used over time: `GET /api/v1/runs/{id}/samples`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SampleListReply {
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// The most memory measured so far, in bytes; `None`: nothing was measured.
+    pub peak_memory: Option<u64>,
+    /// CPU time until the last measurement, of all cores.
+    pub cpu_seconds: Option<f64>,
+    /// In the order of time, at most 600.
+    pub samples: Vec<SampleReply>,
+}
+
+/// One or several measurements of a container. Bytes are counted since its start, except those of memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SampleReply {
+    /// Of the last measurement.
+    pub time: DateTime<Utc>,
+    /// How many measurements it stands for.
+    pub readings: u32,
+    /// CPU time, of all cores.
+    pub cpu_seconds: f64,
+    /// Bytes; the most of its measurements.
+    pub memory: u64,
+    /// Bytes from the network.
+    pub received: u64,
+    /// Bytes to the network.
+    pub sent: u64,
+    /// Bytes from block devices.
+    pub read: u64,
+    /// Bytes to block devices.
+    pub written: u64,
 }

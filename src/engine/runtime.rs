@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -46,6 +47,9 @@ pub trait ContainerRuntime: Clone + Send + Sync + 'static {
 
     /// The output so far, as far as the engine has kept it, then further output until the exit.
     fn output(&self, id: &str) -> impl Future<Output = Result<ContainerOutput>> + Send;
+
+    /// What the container uses now; `None` if it is not running.
+    fn usage(&self, id: &str) -> impl Future<Output = Result<Option<ResourceUsage>>> + Send;
 
     /// Waits for the container's exit.
     fn wait(&self, id: &str) -> impl Future<Output = Result<ContainerExit>> + Send;
@@ -172,6 +176,23 @@ pub struct OutputChunk {
 pub enum OutputStream {
     Stdout,
     Stderr,
+}
+
+/// What a container uses at a time. Bytes are counted since its start, except those of memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceUsage {
+    /// CPU time since the start, of all cores.
+    pub cpu: Duration,
+    /// Bytes of memory, without cached files where the engine tells them apart.
+    pub memory: u64,
+    /// Bytes from the network.
+    pub received: u64,
+    /// Bytes to the network.
+    pub sent: u64,
+    /// Bytes from block devices.
+    pub read: u64,
+    /// Bytes to block devices.
+    pub written: u64,
 }
 
 /// A container's exit.

@@ -37,6 +37,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
             "engine::run::logs",
             "engine::run::outputs",
             "engine::run::record",
+            "engine::run::samples",
             "engine::run::verdict::RunError",
             "engine::plan::request",
             "engine::plan::docker_run::quoted",

@@ -10,6 +10,7 @@ use crate::engine::run::folder::RunPaths;
 use crate::engine::run::logs::{COMBINED, STDERR, STDOUT, SYSTEM};
 use crate::engine::run::outputs::CapturedFile;
 use crate::engine::run::record::RunRecord;
+use crate::engine::run::samples::SampleFile;
 
 /// One of the logs of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,16 +86,31 @@ impl RunFolder {
     /// # Errors
     /// [`Error::NotFound`] for an attempt that has not begun.
     pub fn log(&self, log: AttemptLog, attempt: Option<u32>) -> Result<PathBuf> {
+        Ok(self.folder.attempt(self.attempt(attempt, "logs")?).join(log.file()))
+    }
+
+    /// What the container of an attempt used over time: of the last one, unless `attempt` is given. Returns the
+    /// attempt's number, too.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an attempt that has not begun.
+    pub async fn samples(&self, attempt: Option<u32>) -> Result<(u32, SampleFile)> {
+        let attempt = self.attempt(attempt, "samples")?;
+        Ok((attempt, SampleFile::open(&self.folder.attempt(attempt)).await))
+    }
+
+    /// Number of an attempt that has begun; the last one by default.
+    fn attempt(&self, attempt: Option<u32>, wanted: &str) -> Result<u32> {
         let begun = u32::try_from(self.record.attempts.len()).unwrap_or(u32::MAX);
         let attempt = attempt.unwrap_or(begun);
         if attempt == 0 || attempt > begun {
             let id = &self.record.id;
             return Err(Error::NotFound(match begun {
-                0 => format!("Run {id} has not started yet, so it has no logs"),
+                0 => format!("Run {id} has not started yet, so it has no {wanted}"),
                 _ => format!("Run {id} has no attempt {attempt}; it has {begun}"),
             }));
         }
-        Ok(self.folder.attempt(attempt).join(log.file()))
+        Ok(attempt)
     }
 
     /// The files of an output.

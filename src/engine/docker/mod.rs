@@ -11,6 +11,7 @@ mod open_up;
 mod program;
 mod pull;
 mod session;
+mod usage;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,8 @@ use super::held_paths::may_mount;
 use super::plan::container::ContainerSpec;
 use super::runtime::{
     self, ClosedPath, ContainerExit, ContainerOutput, ContainerRuntime, ContainerSignal, ContainerState, EngineFacts,
-    EngineImage, Error, FoundContainer, ImageStartConfig, OutputChunk, PullProgress, RegistryCredentials, Result,
+    EngineImage, Error, FoundContainer, ImageStartConfig, OutputChunk, PullProgress, RegistryCredentials,
+    ResourceUsage, Result,
 };
 use crate::clock::Clock;
 use crate::seed::image_reference::ImageReference;
@@ -261,6 +263,10 @@ impl ContainerRuntime for DockerClient {
     async fn output(&self, id: &str) -> Result<ContainerOutput> {
         let options = LogsOptionsBuilder::default().follow(true).stdout(true).stderr(true).build();
         Ok(self.chunks(self.client.logs(container_id(id)?, Some(options))))
+    }
+
+    async fn usage(&self, id: &str) -> Result<Option<ResourceUsage>> {
+        usage::read(self, id).await
     }
 
     async fn wait(&self, id: &str) -> Result<ContainerExit> {

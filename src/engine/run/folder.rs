@@ -1,7 +1,7 @@
 //! Paths of a run's folder on the host, and how it is created. Blocking.
 //!
 //! `job.json` the record, `inputs.json` the given inputs, `context.json` the input metadata for the job, `run.sh` the
-//! command line to repeat the run, `attempt-N/` the logs of an attempt, `input/` staged input files, `output/` the
+//! command line to repeat the run, `attempt-N/` the logs and samples of an attempt, `input/` staged input files, `output/` the
 //! job's outputs.
 
 use std::path::{Path, PathBuf};

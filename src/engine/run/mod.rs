@@ -13,6 +13,7 @@ pub mod outputs;
 pub mod record;
 mod record_files;
 pub mod removal_guard;
+pub mod samples;
 mod start_point;
 mod steps;
 pub mod stop_reason;
@@ -39,6 +40,7 @@ use job_exit::JobExit;
 use outputs::{OutputRules, RunOutputs};
 use record::{AttemptRecord, GivenInput, RunRecord};
 use removal_guard::KeepContainer;
+use samples::{SampleFile, SampleTotals};
 use start_point::{StartPoint, find_start_point, find_start_point_by_now, open_logs};
 use steps::AttemptState;
 use stop_reason::StopReason;
@@ -188,7 +190,8 @@ pub async fn execute(
     if has_failed && job.plan.container.network == NetworkMode::None {
         warnings.push(NO_NETWORK.to_owned());
     }
-    let attempt = record(job, started, clock.now(), attempt, main.ok().as_ref(), &verdict);
+    let used = SampleFile::open(&folder).await.totals();
+    let attempt = record(job, (started, clock.now()), attempt, main.ok().as_ref(), used, &verdict);
     Ok(AttemptOutcome { verdict, attempt, image, given, warnings, outputs })
 }
 
@@ -208,10 +211,10 @@ fn silence<R: ContainerRuntime>(
 
 fn record<R: ContainerRuntime>(
     job: AttemptRequest<'_>,
-    started: DateTime<Utc>,
-    finished: DateTime<Utc>,
+    (started, finished): (DateTime<Utc>, DateTime<Utc>),
     attempt: AttemptSupervisor<R>,
     main: Option<&JobExit>,
+    used: Option<SampleTotals>,
     verdict: &RunVerdict,
 ) -> AttemptRecord {
     let remains = attempt.finish();
@@ -235,5 +238,7 @@ fn record<R: ContainerRuntime>(
         stdout_bytes: remains.printed.stdout_bytes,
         stderr_bytes: remains.printed.stderr_bytes,
         truncated: remains.printed.truncated,
+        peak_memory: used.map(|used| used.peak_memory),
+        cpu_seconds: used.map(|used| used.cpu_seconds),
     }
 }

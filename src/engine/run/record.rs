@@ -223,6 +223,12 @@ pub struct AttemptRecord {
     pub stderr_bytes: u64,
     /// Whether output was beyond the log limit.
     pub truncated: bool,
+    /// The most memory that its container was seen to use, in bytes; `None`: it was not measured.
+    #[serde(default)]
+    pub peak_memory: Option<u64>,
+    /// CPU time until the last measurement, of all cores.
+    #[serde(default)]
+    pub cpu_seconds: Option<f64>,
 }
 
 impl AttemptRecord {
@@ -244,6 +250,8 @@ impl AttemptRecord {
             stdout_bytes: 0,
             stderr_bytes: 0,
             truncated: false,
+            peak_memory: None,
+            cpu_seconds: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::AttemptRequest;
 use super::attempt_error::{Error, written};
 use super::checkpoint::{CheckpointEnd, CheckpointFiles, CheckpointState};
 use super::logs::AttemptLogs;
+use super::samples;
 use crate::clock::Clock;
 use crate::engine::away::EngineWait;
 use crate::engine::plan::container::{ATTEMPT, RUN};
@@ -95,6 +96,7 @@ fn prepare(job: AttemptRequest<'_>, logs: &Path, start: &StartPoint) -> std::io:
     std::fs::create_dir_all(&job.folder.root)?;
     if matches!(start, StartPoint::Anew) {
         CheckpointFiles::new(logs).clear()?;
+        samples::clear(logs)?;
     }
     job.folder.create()?;
     std::fs::create_dir_all(logs)?;

@@ -15,6 +15,7 @@ use super::job_exit::{JobExit, ObservedExit, StopRules, classify_late_end, inter
 use super::logs::{AttemptLogs, LogTotals, STDERR};
 use super::record::{Phase, PhaseRecord};
 use super::removal_guard::{ContainerGuard, KeepContainer, create};
+use super::samples::{SampleFile, sample};
 use super::stop_reason::StopReason;
 use crate::clock::Clock;
 use crate::engine::away::PassedOn;
@@ -281,7 +282,7 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
         room: DiskQuota<'_>,
         stop: &CancellationToken,
     ) -> Result<JobExit, Error> {
-        let runtime = self.runtime.clone();
+        let (runtime, clock, folder) = (self.runtime.clone(), self.clock.clone(), self.folder.clone());
         let [broken, exited, lost] = [(); 3].map(|()| CancellationToken::new());
         let low = LowWaterMark::default();
         let supervised = async {
@@ -300,7 +301,16 @@ impl<R: ContainerRuntime> AttemptSupervisor<R> {
                 () = lost.cancelled() => Ok(()),
             }
         };
-        let (kept, supervised) = tokio::join!(keeping, supervised);
+        let mut samples = SampleFile::open(&folder).await;
+        let sampling = async {
+            tokio::select! {
+                () = exited.cancelled() => {}
+                () = lost.cancelled() => {}
+                () = sample(&runtime, removal.id(), &clock, &mut samples) => {}
+            }
+        };
+        let (kept, supervised, ()) = tokio::join!(keeping, supervised, sampling);
+        samples.finish().await;
         let ended = match (supervised, kept) {
             (Ok(ObservedExit { ended, stopped: None }), Ok(())) if is_over => {
                 let observed = classify_late_end(ended, rules.limit, stop);

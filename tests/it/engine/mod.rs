@@ -8,6 +8,7 @@ mod output;
 mod podman;
 mod pull;
 mod resume;
+mod samples;
 mod shell;
 mod trouble;
 

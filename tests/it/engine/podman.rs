@@ -43,5 +43,6 @@ async fn what_podman_does_otherwise_is_evened_out() {
     both.container.binds[0].target = "/a:,b".to_owned();
     let why = both.run().await.main.unwrap_err().to_string();
     assert!(why.contains("rename"), "{why}");
+    super::samples::is_measured(&engine).await;
     super::trouble::commands_that_cannot_begin_are_told(&engine).await;
 }

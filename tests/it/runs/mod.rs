@@ -10,6 +10,7 @@ mod inputs;
 mod queue;
 mod quota;
 mod reach;
+mod samples;
 mod worlds;
 
 use std::fs;
@@ -90,13 +91,18 @@ impl Runs {
 
     /// Waits until a run fulfils a condition.
     pub async fn when(&self, id: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
+        self.until(&format!("/api/v1/runs/{id}"), looks_so).await
+    }
+
+    /// Waits until the reply at a path fulfils a condition.
+    pub async fn until(&self, path: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
-            let run = self.get(id).await;
-            if looks_so(&run) {
-                return run;
+            let reply = self.silo.get(path).await.expect(200);
+            if looks_so(&reply) {
+                return reply;
             }
-            assert!(began.elapsed() < PATIENCE, "it does not come to that: {run:#}\n{}", self.silo.log());
+            assert!(began.elapsed() < PATIENCE, "it does not come to that: {reply:#}\n{}", self.silo.log());
             tokio::time::sleep(Duration::from_millis(20)).await; // because HTTP only answers when asked
         }
     }

@@ -34,6 +34,11 @@ use super::process::PATIENCE;
 pub const WAITS: &str =
     "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
 
+/// Holds [`BURNT`] bytes of memory and burns time until the file `go` is in its output directory.
+pub const BURNS: &str = "burnt=$(head -c 33554432 /dev/zero | tr '\\0' a); echo once >>$OUTPUT_DIR/begun; \
+    while [ ! -e $OUTPUT_DIR/go ]; do :; done; echo ${#burnt}";
+pub const BURNT: u64 = 33_554_432;
+
 /// Waits until a file exists. It polls, because the job is in a container and cannot notify.
 pub async fn there(path: &Path) {
     let began = Instant::now();
@@ -55,6 +60,11 @@ pub fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
 /// A proxy socket to an engine that drops the standard error of containers. Counts the requests for it.
 pub fn deaf_to_errors(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
     exchanging(host, folder, Some([b"stderr=true", b"stderr=0&a="]), None)
+}
+
+/// A proxy socket to an engine that does not know the request for statistics. Counts these requests.
+pub fn without_statistics(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+    exchanging(host, folder, Some([b"/stats?", b"/stat5?"]), None)
 }
 
 fn exchanging(host: &str, folder: &Path, asked: Exchange, answered: Exchange) -> (String, Arc<AtomicU32>) {

@@ -6,6 +6,7 @@ mod batches;
 mod forms;
 mod logs;
 mod outputs;
+mod samples;
 mod uploads;
 mod views;
 
@@ -55,6 +56,7 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add(GET, "/api/v1/runs/{id}/outputs/{name}/{index}", User, outputs::one)
         .add(GET, "/api/v1/runs/{id}/files/{*path}", User, outputs::file)
         .add(GET, "/api/v1/runs/{id}/archive", User, archive::get)
+        .add(GET, "/api/v1/runs/{id}/samples", User, samples::list)
         .add_streamed(POST, "/api/v1/uploads", Runner, uploads::upload)
         .add(GET, "/api/v1/uploads/{sha256}", User, uploads::file)
         .add_capped(POST, "/api/v1/batches", Runner, batches::submit, LONGEST_BATCH)

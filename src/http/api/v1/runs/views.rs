@@ -4,7 +4,7 @@ use crate::api::WireWord;
 use crate::api::runs::{
     AttemptReply, GivenFileReply, GivenInputReply, OutputFileReply, OutputProblemReply, PhaseReply, RunErrorNameReply,
     RunErrorReply, RunImageReply, RunInputsReply, RunJobReply, RunOutputReply, RunOutputsReply, RunProductReply,
-    RunReply, RunSummaryReply,
+    RunReply, RunSummaryReply, SampleReply,
 };
 use crate::catalog::{RunPhase, RunSummary};
 use crate::engine::run::outputs::{CapturedFile, CapturedOutput, OutputProblem, RunOutputs};
@@ -12,6 +12,7 @@ use crate::engine::run::record::{
     AttemptRecord, FileFacts, GivenFile, GivenInput, ImageUsed, JobName, PhaseRecord, RecordedInputs, RunMetadata,
     RunProduct, RunRecord,
 };
+use crate::engine::run::samples::ResourceSample;
 use crate::engine::run::verdict::RunError;
 use crate::http::error::word_of;
 
@@ -156,6 +157,8 @@ impl From<AttemptRecord> for AttemptReply {
             stdout_bytes,
             stderr_bytes,
             truncated,
+            peak_memory,
+            cpu_seconds,
         } = attempt;
         Self {
             number,
@@ -173,6 +176,8 @@ impl From<AttemptRecord> for AttemptReply {
             stdout_bytes,
             stderr_bytes,
             truncated,
+            peak_memory,
+            cpu_seconds,
         }
     }
 }
@@ -206,5 +211,12 @@ impl From<CapturedFile> for OutputFileReply {
 impl From<OutputProblem> for OutputProblemReply {
     fn from(OutputProblem { code, subject, message }: OutputProblem) -> Self {
         Self { code: word_of(&code), subject, message }
+    }
+}
+
+impl From<ResourceSample> for SampleReply {
+    fn from(sample: ResourceSample) -> Self {
+        let ResourceSample { time, readings, cpu_seconds, memory, received, sent, read, written } = sample;
+        Self { time, readings, cpu_seconds, memory, received, sent, read, written }
     }
 }
