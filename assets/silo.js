@@ -9,6 +9,9 @@ root.classList.add("js");
 // The only place where text becomes markup: parts of our own pages.
 export const policy = window.trustedTypes?.createPolicy("silo", { createHTML: (html) => html });
 
+/** Markup of our own server. */
+export const markup = (html) => (policy ? policy.createHTML(html) : html);
+
 /** Tells screen readers, and everybody if it is about a wait or a failure. */
 export function say(text, isShown = false) {
   status.textContent = text;
@@ -24,7 +27,7 @@ export function debounced(action, delay) {
   };
 }
 
-function enhance() {
+export function enhance() {
   main.querySelectorAll(".sift").forEach((sift) => (sift.hidden = false));
   const ago = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
   for (const time of main.querySelectorAll("time[datetime]:not([title])")) {
@@ -69,7 +72,7 @@ async function load(url) {
 function show(html) {
   const focused = main.contains(document.activeElement) ? document.activeElement : null;
   const open = new Set([...main.querySelectorAll("details[open]")].map(nameOf));
-  main.innerHTML = policy ? policy.createHTML(html) : html;
+  main.innerHTML = markup(html);
   main.querySelectorAll("details").forEach((details) => (details.open = open.has(nameOf(details))));
   if (focused?.name) {
     const same = (control) => control.name === focused.name && (control.type !== "checkbox" || control.value === focused.value);

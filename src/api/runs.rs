@@ -437,6 +437,33 @@ pub struct OutputListReply {
     pub extra: Vec<OutputFileReply>,
 }
 
+/// Lines of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLinesReply {
+    pub items: Vec<LogLineReply>,
+    /// Number of lines in the log.
+    pub total: u64,
+    /// Number of lines in the log that contain the text of `grep`; null without one.
+    pub hits: Option<u64>,
+    /// `fromLine` of the next lines that were asked for; null if there are none.
+    pub next: Option<u64>,
+}
+
+/// A line of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLineReply {
+    /// From 1.
+    pub line: u64,
+    /// When it was printed; null if the log does not know.
+    pub time: Option<DateTime<Utc>>,
+    /// `stdout` or `stderr` in the log `combined`, else null.
+    pub stream: Option<String>,
+    /// As printed, with escapes of terminals.
+    pub text: String,
+    /// Number of bytes that are left out at its end.
+    pub cut: u64,
+}
+
 /// A piece of a log: the data of the events of its stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPieceReply {

@@ -61,8 +61,9 @@ pub use load_history::{LOAD_INTERVAL, LoadSample};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
     ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, FileAddress, FileSpec, InputFile,
-    MOST_ROWS, PlannedBatch, PlannedRun, RequestedImage, RunChange, RunFolder, RunForm, RunInputs, RunOptions,
-    RunOutputFile, RunnableJob, SettingValue, SubmitOutcome,
+    LONGEST_LOG_LINE, LogFollower, LogLine, LogLines, LogPlace, LogSelection, MOST_ROWS, PlannedBatch, PlannedRun,
+    RequestedImage, RunChange, RunDetail, RunFolder, RunForm, RunInputs, RunOptions, RunOutputFile, RunnableJob,
+    SettingValue, SubmitOutcome,
 };
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{MatchDetails, SearchMatch, SearchOptions, SearchPage, SearchSuggestions};

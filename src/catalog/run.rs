@@ -20,6 +20,8 @@ pub enum RunStatus {
 }
 
 impl RunStatus {
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::Running, Self::Successful, Self::Failed, Self::Dismissed];
+
     /// The word used in the API and in the store.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,8 +35,7 @@ impl RunStatus {
 
     /// Parses the word; `None` if it is unknown.
     pub fn parse(word: &str) -> Option<Self> {
-        use RunStatus::{Accepted, Dismissed, Failed, Running, Successful};
-        [Accepted, Running, Successful, Failed, Dismissed].into_iter().find(|status| status.as_str() == word)
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
     /// Whether the run has ended.
@@ -135,6 +136,8 @@ pub struct RunSummary {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub owner: Option<UserId>,
+    /// The owner's name.
+    pub owner_name: Option<String>,
     /// Any of these; empty for any status.
     pub status: Vec<RunStatus>,
     pub job: Option<String>,

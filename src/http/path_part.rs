@@ -77,6 +77,13 @@ pub(super) fn job_key_part(name: &str) -> String {
     }
 }
 
+/// The path of an output file of a run, relative to the output directory.
+pub(super) fn run_file_path(run: &str, file: &str) -> String {
+    /// Parts stay parts.
+    const FOLDERS: AsciiSet = PLAIN.remove(b'/');
+    format!("/api/v1/runs/{run}/files/{}", utf8_percent_encode(file, &FOLDERS))
+}
+
 /// The path of a job's page.
 pub(super) fn job_path(name: &str) -> String {
     format!("/job/{}", part(name))

@@ -58,6 +58,7 @@ pub(super) fn conditions_of(filter: &RunFilter) -> QueryConditions {
         all.add_plain(format!("r.status IN ({})", words.join(", ")));
     }
     let texts = [
+        ("r.owner = ?", &filter.owner_name),
         ("r.job_name = ?", &filter.job),
         ("r.job_version = ?", &filter.job_version),
         ("r.image = ?", &filter.image),

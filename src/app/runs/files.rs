@@ -24,14 +24,20 @@ pub enum AttemptLog {
 }
 
 impl AttemptLog {
+    pub const ALL: [Self; 4] = [Self::Combined, Self::Stdout, Self::Stderr, Self::System];
+
     /// Parses the name of a log; `None` if unknown.
     pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "stdout" => Some(Self::Stdout),
-            "stderr" => Some(Self::Stderr),
-            "combined" => Some(Self::Combined),
-            "system" => Some(Self::System),
-            _ => None,
+        Self::ALL.into_iter().find(|log| log.as_str() == word)
+    }
+
+    /// The name of the log in addresses.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Combined => "combined",
+            Self::System => "system",
         }
     }
 
@@ -72,11 +78,15 @@ impl App {
         }
         let record = read_record(&stored)?;
         let root = record.folder.clone().ok_or_else(no_such_run)?;
-        Ok(RunFolder { record, folder: RunPaths::new(root) })
+        Ok(RunFolder::new(record, root))
     }
 }
 
 impl RunFolder {
+    pub(super) fn new(record: RunRecord, root: PathBuf) -> Self {
+        Self { record, folder: RunPaths::new(root) }
+    }
+
     pub(super) fn root(&self) -> &std::path::Path {
         &self.folder.root
     }

@@ -13,6 +13,8 @@ mod files;
 mod host_paths;
 mod input_metadata;
 mod inputs;
+mod log_follower;
+mod log_lines;
 mod rerun;
 mod resolved_input;
 mod run_inputs;
@@ -23,6 +25,7 @@ mod submit;
 mod uploads;
 mod worker;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{App, Error, Result, UserSession};
@@ -39,6 +42,8 @@ pub use batches::{BatchOutputPage, BatchRowOutputs, MOST_ROWS, PlannedBatch};
 pub(super) use discarded_files::stuck_in;
 pub(super) use disk_space::{RunDiskShortage, reserve};
 pub use files::{AttemptLog, RunFolder, RunOutputFile};
+pub use log_follower::LogFollower;
+pub use log_lines::{LONGEST_LOG_LINE, LogLine, LogLines, LogPlace, LogSelection};
 pub use run_inputs::{FileAddress, FileSpec, InputFile, RunInputs, SettingValue};
 pub(super) use secrets::place as settings_place;
 pub use submit::{PlannedRun, RunnableJob, SubmitOutcome};
@@ -91,6 +96,17 @@ impl RunOptions {
     }
 }
 
+/// All that users may see of a run.
+#[derive(Clone, Debug)]
+pub struct RunDetail {
+    pub record: RunRecord,
+    pub summary: RunSummary,
+    /// The earliest start of the next attempt, if there is to be one.
+    pub retry_at: Option<DateTime<Utc>>,
+    /// Its files, unless they were deleted.
+    pub files: Option<RunFolder>,
+}
+
 /// The image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedImage {
@@ -136,6 +152,20 @@ impl App {
         let mut record = read_record(&stored)?;
         self.add_shortage_message_to_record(&mut record);
         Ok(record)
+    }
+
+    /// All that users may see of a run.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn run_detail(&self, session: &UserSession, id: &str) -> Result<RunDetail> {
+        let stored = self.run_stored(session, id).await?;
+        let mut record = read_record(&stored)?;
+        let retry_at = record.will_retry.then(|| record.updated + self.wait_before(record.attempts.len()));
+        let folder = record.folder.clone().filter(|_| stored.summary.purged_at.is_none());
+        self.add_shortage_message_to_record(&mut record);
+        let files = folder.map(|root| RunFolder::new(record.clone(), root));
+        Ok(RunDetail { record, summary: stored.summary, retry_at, files })
     }
 
     /// A run as lists show it.

@@ -203,7 +203,7 @@ impl App {
     }
 
     /// Wait before the next attempt: three times as long after each.
-    fn wait_before(&self, attempts: usize) -> TimeDelta {
+    pub(super) fn wait_before(&self, attempts: usize) -> TimeDelta {
         let first = TimeDelta::seconds(i64::from(self.settings().runs.retry_seconds));
         let factor = 3_i32.saturating_pow(u32::try_from(attempts).unwrap_or(u32::MAX).saturating_sub(1));
         first.checked_mul(factor).unwrap_or(LONGEST_RETRY_WAIT).min(LONGEST_RETRY_WAIT)

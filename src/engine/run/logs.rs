@@ -6,6 +6,7 @@
 use std::io;
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
@@ -55,6 +56,15 @@ struct LogRecord<'a> {
     time: String,
     stream: &'a str,
     text: &'a str,
+}
+
+/// A record of `combined.ndjson`, as it is read.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct RecordedLine {
+    pub time: DateTime<Utc>,
+    /// `stdout` or `stderr`; `system` for a message of SILO.
+    pub stream: String,
+    pub text: String,
 }
 
 impl AttemptLogs {

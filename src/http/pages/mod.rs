@@ -52,6 +52,9 @@ pub(super) mod next_page;
 mod page_headers;
 mod ports;
 mod problems;
+mod run;
+mod run_state;
+mod runs;
 mod search;
 mod session;
 mod shown_time;
@@ -74,7 +77,7 @@ pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Admin, Anyone, User};
-    batch::add(validate::add(job::add(routes)))
+    batch::add(validate::add(runs::add(run::add(job::add(routes)))))
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/new", Anyone, news::news)

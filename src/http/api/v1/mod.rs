@@ -9,7 +9,7 @@ mod jobs;
 mod lists;
 mod origins;
 mod registries;
-mod runs;
+pub(in crate::http) mod runs;
 mod scan_events;
 mod scans;
 pub(in crate::http) mod search;

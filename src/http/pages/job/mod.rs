@@ -11,7 +11,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use self::view::JobPage;
-pub(super) use self::view::bytes;
+pub(super) use self::view::{TimeView, bytes};
 use super::{PageFrame, reply, see_other};
 use crate::app::{App, JobKey, JobVersionChoice};
 use crate::catalog::ImageId;

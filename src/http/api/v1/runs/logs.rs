@@ -2,7 +2,6 @@
 
 use std::io::SeekFrom;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
@@ -15,21 +14,18 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::ReaderStream;
 
 use crate::api::runs::LogPieceReply;
-use crate::app::{App, AttemptLog, Error, UserSession};
-use crate::engine::run::logs::whole_characters;
+use crate::app::{App, AttemptLog, Error, LogFollower, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters};
 use crate::http::file::{ServedFile, serve};
 use crate::http::stream::StreamOpener;
 
-/// Most bytes of a log in one event.
+/// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
 /// Bytes that are searched at once, from the end, for the beginning of the last lines.
 const LOOK: u64 = 64 * 1024;
 /// Largest value of `tail`.
 const MOST_LINES: u64 = 1_000_000;
-/// Poll interval of a log that does not grow: its writer may be another process.
-const PACE: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,9 +46,7 @@ pub(super) async fn get(
     headers: HeaderMap,
     opening: StreamOpener,
 ) -> Result<Response> {
-    let log = AttemptLog::parse(&log).ok_or_else(|| {
-        Error::NotFound(format!("There is no log {log}: there are stdout, stderr, combined and system"))
-    })?;
+    let log = log_named(&log)?;
     let run = app.run_folder(&session, &id).await?;
     let path = run.log(log, asked.attempt)?;
     if asked.tail.is_some_and(|lines| lines > MOST_LINES) {
@@ -73,6 +67,15 @@ pub(super) async fn get(
             Ok(([(header::CONTENT_TYPE, HeaderValue::from_static(media_type))], body).into_response())
         }
     }
+}
+
+/// The log of this name.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub(in crate::http) fn log_named(word: &str) -> std::result::Result<AttemptLog, Error> {
+    let unknown = || Error::NotFound(format!("There is no log {word}: there are stdout, stderr, combined and system"));
+    AttemptLog::parse(word).ok_or_else(unknown)
 }
 
 async fn opened(path: &std::path::Path) -> Result<File> {
@@ -106,18 +109,6 @@ async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
     Ok(if lines == 0 { size } else { 0 })
 }
 
-/// A log that is streamed.
-struct LogFollower {
-    app: App,
-    session: UserSession,
-    id: String,
-    path: PathBuf,
-    /// Bytes that were sent.
-    sent: u64,
-    /// Whether the run had ended before the log was last read.
-    is_over: bool,
-}
-
 /// Streams a log as events; their ids are byte offsets, from which a client that reconnects continues.
 async fn follow(
     app: App,
@@ -137,55 +128,12 @@ async fn follow(
         }
         (None, None) => 0,
     };
-    let following = LogFollower { app, session, id, path, sent, is_over: false };
+    let following = LogFollower::new(app, session, id, path, sent);
     opening.reply(stream::unfold(following, async |mut following| {
         let piece = following.next().await?;
         let piece = LogPieceReply { text: String::from_utf8_lossy(&piece).into_owned() };
         let data = serde_json::to_string(&piece).expect("a text has a JSON form");
-        let event = sse::Event::default().event("log").id(following.sent.to_string()).data(data);
+        let event = sse::Event::default().event("log").id(following.position().to_string()).data(data);
         Some((event, following))
     }))
-}
-
-impl LogFollower {
-    /// The next piece; `None` when the run has ended and everything was sent.
-    async fn next(&mut self) -> Option<Vec<u8>> {
-        loop {
-            match self.read().await {
-                Ok(piece) if !piece.is_empty() => {
-                    self.sent += piece.len() as u64;
-                    return Some(piece);
-                }
-                Ok(_) if self.is_over => return None,
-                Ok(_) => {}
-                // The log does not exist yet, or was deleted.
-                Err(_) if self.is_over => return None,
-                Err(_) => {}
-            }
-            // Checked before the log is read again, so that nothing is missed.
-            self.is_over = match self.app.run_wait(&self.session, &self.id, PACE).await {
-                Ok(run) => run.status.is_final(),
-                Err(_) => true,
-            };
-        }
-    }
-
-    /// Reads bytes after those that were sent: up to the end of a line, or of a character, unless the log has ended. A
-    /// log that is shorter than what was sent is being written anew after a restart, and will reach that length.
-    async fn read(&self) -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(&self.path).await?;
-        if file.metadata().await?.len() <= self.sent {
-            return Ok(Vec::new());
-        }
-        file.seek(SeekFrom::Start(self.sent)).await?;
-        let mut piece = Vec::with_capacity(PIECE);
-        file.take(PIECE as u64).read_to_end(&mut piece).await?;
-        // A prompt or a progress bar is sent though its line is not finished.
-        let feed = piece.iter().rposition(|byte| *byte == b'\n');
-        let whole = feed.map_or_else(|| whole_characters(&piece), |feed| feed + 1);
-        if !self.is_over || piece.len() == PIECE {
-            piece.truncate(whole);
-        }
-        Ok(piece)
-    }
 }

@@ -4,7 +4,9 @@ mod archive;
 mod batch_outputs;
 mod batches;
 mod forms;
-mod logs;
+mod list_query;
+mod log_lines;
+pub(in crate::http) mod logs;
 mod outputs;
 mod samples;
 mod uploads;
@@ -20,13 +22,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use self::forms::RerunForm;
+pub(in crate::http) use self::list_query::RunListQuery;
 use super::limit;
 use crate::api::runs::{PlannedRunReply, RunPageReply, RunReply, RunSummaryReply};
 use crate::app::{App, Error, PlannedRun, RunChange, RunForm, SubmitOutcome, UserSession};
-use crate::catalog::{RunFilter, RunStatus};
 use crate::engine::run::record::RunRecord;
 use crate::http::error::Result;
-use crate::http::extract::{self, PathParameters, QueryParameters, words};
+use crate::http::extract::{self, PathParameters, QueryParameters};
 use crate::http::routes::{RouteAccess, RouteTable};
 use crate::http::stream::{StreamOpener, is_wanted};
 
@@ -51,6 +53,7 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add(POST, "/api/v1/runs/{id}/cancel", Runner, cancel)
         .add_capped(POST, "/api/v1/runs/{id}/rerun", Runner, rerun, LONGEST_FORM)
         .add(GET, "/api/v1/runs/{id}/logs/{log}", User, logs::get)
+        .add(GET, "/api/v1/runs/{id}/logs/{log}/lines", User, log_lines::get)
         .add(GET, "/api/v1/runs/{id}/outputs", User, outputs::list)
         .add(GET, "/api/v1/runs/{id}/outputs/{name}", User, outputs::only)
         .add(GET, "/api/v1/runs/{id}/outputs/{name}/{index}", User, outputs::one)
@@ -104,49 +107,6 @@ fn planned(run: PlannedRun) -> PlannedRunReply {
 fn created(record: RunRecord) -> Response {
     let location = [(header::LOCATION, format!("/api/v1/runs/{}", record.id))];
     (StatusCode::CREATED, location, Json(RunReply::from(record))).into_response()
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RunListQuery {
-    #[serde(default)]
-    status: String,
-    job: Option<String>,
-    job_version: Option<String>,
-    image: Option<String>,
-    /// Separated by commas; all must match.
-    #[serde(default)]
-    tag: String,
-    batch: Option<String>,
-    error: Option<String>,
-    created_after: Option<chrono::DateTime<chrono::Utc>>,
-    created_before: Option<chrono::DateTime<chrono::Utc>>,
-    limit: Option<u32>,
-    cursor: Option<String>,
-}
-
-impl RunListQuery {
-    fn filter(&self) -> Result<RunFilter> {
-        let status = |word: &str| {
-            RunStatus::parse(word).ok_or_else(|| {
-                Error::Invalid(format!(
-                    "There is no status '{word}': give accepted, running, successful, failed or dismissed"
-                ))
-            })
-        };
-        Ok(RunFilter {
-            owner: None,
-            status: words("status", &self.status)?.into_iter().map(status).collect::<std::result::Result<_, _>>()?,
-            job: self.job.clone(),
-            job_version: self.job_version.clone(),
-            image: self.image.clone(),
-            tags: words("tag", &self.tag)?.into_iter().map(str::to_owned).collect(),
-            batch: self.batch.clone(),
-            error: self.error.clone(),
-            created_after: self.created_after,
-            created_before: self.created_before,
-        })
-    }
 }
 
 async fn list(

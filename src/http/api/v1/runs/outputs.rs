@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::api::runs::{OutputFileReply, OutputListReply, RunOutputReply};
 use crate::app::{App, Error, RunOutputFile, UserSession};
@@ -12,9 +11,7 @@ use crate::engine::run::outputs::CapturedFile;
 use crate::http::error::Result;
 use crate::http::extract::PathParameters;
 use crate::http::file::{ServedFile, serve};
-
-/// Characters that need no encoding in a path.
-const IN_PATH: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b'/');
+use crate::http::path_part::run_file_path;
 
 pub(super) async fn list(
     State(app): State<App>,
@@ -22,10 +19,7 @@ pub(super) async fn list(
     PathParameters(id): PathParameters<String>,
 ) -> Result<Json<OutputListReply>> {
     let outputs = app.run_outputs(&session, &id).await?;
-    let file = |left: CapturedFile| {
-        let url = format!("/api/v1/runs/{id}/files/{}", utf8_percent_encode(&left.path, &IN_PATH));
-        OutputFileReply { url: Some(url), ..left.into() }
-    };
+    let file = |left: CapturedFile| OutputFileReply { url: Some(run_file_path(&id, &left.path)), ..left.into() };
     let files = outputs.files.into_iter();
     Ok(Json(OutputListReply {
         files: files
