@@ -74,7 +74,7 @@ const ROOMS: [(&str, &[&str]); 20] = [
 ];
 
 /// Third-party frameworks, and the modules that may use each.
-const FRAMEWORKS: [(&str, &[&str]); 37] = [
+const FRAMEWORKS: [(&str, &[&str]); 38] = [
     ("axum", &["http"]),
     ("headers", &["http"]),
     ("tower", &["http"]),
@@ -84,6 +84,7 @@ const FRAMEWORKS: [(&str, &[&str]); 37] = [
     ("hyper_util", &["http", "registry"]),
     // The pages.
     ("askama", &["http"]),
+    ("vte", &["http"]),
     ("sqlx", &["store"]),
     ("tantivy", &["search"]),
     ("reqwest", &["registry", "client"]),
@@ -103,7 +104,7 @@ const FRAMEWORKS: [(&str, &[&str]); 37] = [
     ("clap_mangen", &["cli"]),
     // Tables of rows, of outputs, and files that are compared.
     ("csv", &["cli", "engine", "http"]),
-    ("regex", &["cli"]),
+    ("regex", &["app", "cli"]),
     ("indicatif", &["cli"]),
     ("rpassword", &["cli"]),
     ("annotate_snippets", &["cli"]),

@@ -1,12 +1,13 @@
-// Looks at the pages of a running service with Chromium: look.mjs URL FOLDER_OF_HOSTILE_LAYOUT
+// Looks at the pages of a running service with Chromium: look.mjs URL FOLDER_OF_HOSTILE_LAYOUT DATA_OF_THE_SERVICE
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 import { TEXTS } from "./hostile.mjs";
+import { runParts } from "./runs.mjs";
 import { sessionParts } from "./session.mjs";
 import { systemParts } from "./system.mjs";
 
-const [url, hostile] = process.argv.slice(2);
+const [url, hostile, data] = process.argv.slice(2);
 const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
 /** Pages and states: name, path, expected status. */
@@ -369,6 +370,7 @@ const parts = [
   ["prefix", () => belowPrefix(withScripts)],
   ["tabs", tabs],
   ...sessionParts({ url, open, check, same, looksRight }),
+  ...runParts({ open, check, same, looksRight, data }),
   ...systemParts({ open, check, same, looksRight }),
   ["hostile texts", hostileTexts],
 ];

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 128] = [
+const REQUESTS: [(&str, &str, &str); 138] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -70,6 +70,7 @@ const REQUESTS: [(&str, &str, &str); 128] = [
     ("POST", "/api/v1/runs/{id}/cancel", "/api/v1/runs/x/cancel"),
     ("POST", "/api/v1/runs/{id}/rerun", "/api/v1/runs/x/rerun"),
     ("GET", "/api/v1/runs/{id}/logs/{log}", "/api/v1/runs/x/logs/stdout"),
+    ("GET", "/api/v1/runs/{id}/logs/{log}/lines", "/api/v1/runs/x/logs/stdout/lines"),
     ("GET", "/api/v1/runs/{id}/outputs", "/api/v1/runs/x/outputs"),
     ("GET", "/api/v1/runs/{id}/outputs/{name}", "/api/v1/runs/x/outputs/y"),
     ("GET", "/api/v1/runs/{id}/outputs/{name}/{index}", "/api/v1/runs/x/outputs/y/0"),
@@ -126,6 +127,15 @@ const REQUESTS: [(&str, &str, &str); 128] = [
     ("GET", "/session", "/session"),
     ("POST", "/session", "/session"),
     ("POST", "/session/end", "/session/end"),
+    ("GET", "/runs", "/runs"),
+    ("POST", "/runs/stop", "/runs/stop"),
+    ("POST", "/runs/again", "/runs/again"),
+    ("GET", "/run/{id}", "/run/x"),
+    ("POST", "/run/{id}/stop", "/run/x/stop"),
+    ("POST", "/run/{id}/again", "/run/x/again"),
+    ("POST", "/run/{id}/discard", "/run/x/discard"),
+    ("GET", "/run/{id}/log/{log}", "/run/x/log/stdout"),
+    ("GET", "/run/{id}/log/{log}/follow", "/run/x/log/stdout/follow"),
     ("GET", "/account", "/account"),
     ("POST", "/account/password", "/account/password"),
     ("POST", "/account/sessions", "/account/sessions"),

@@ -42,7 +42,7 @@ fn structure(html: &str) -> Vec<(String, Vec<String>)> {
     tags(html).into_iter().filter(is_ours).map(parts).collect()
 }
 
-const TEXTS: [&str; 8] = [
+pub const TEXTS: [&str; 8] = [
     "<script>alert(1)</script>",
     "\" onmouseover=\"alert(1)\" x=\"",
     "' autofocus onfocus='alert(1)",

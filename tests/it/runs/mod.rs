@@ -7,6 +7,7 @@ mod disk;
 mod engine_away;
 mod files;
 mod inputs;
+mod pages;
 mod queue;
 mod quota;
 mod reach;

@@ -336,6 +336,7 @@ both!(runs_are_found_by_what_is_said_of_them, |store| {
         (any(), &[6, 5, 4, 3, 2, 1]),
         (RunFilter { owner: Some(UserId(2)), ..any() }, &[6]),
         (RunFilter { owner: Some(UserId(9)), ..any() }, &[]),
+        (RunFilter { owner_name: word("user2"), ..any() }, &[6]),
         (RunFilter { status: vec![RunStatus::Accepted], ..any() }, &[6, 5, 4]),
         (RunFilter { status: vec![RunStatus::Successful, RunStatus::Failed], ..any() }, &[2, 1]),
         (RunFilter { job: word("crop"), ..any() }, &[3]),

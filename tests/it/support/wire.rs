@@ -9,8 +9,8 @@ use silo::api::jobs::{JobComparisonReply, JobDetailReply, JobOriginReply, JobRep
 use silo::api::problem::ProblemReply;
 use silo::api::registries::{HookReply, RegistryReply, RepositoryReply};
 use silo::api::runs::{
-    BatchOutputReply, BatchReply, OutputListReply, PlannedBatchReply, PlannedRunReply, RunPageReply, RunReply,
-    RunSummaryReply, SampleListReply, UploadReply,
+    BatchOutputReply, BatchReply, LogLinesReply, OutputListReply, PlannedBatchReply, PlannedRunReply, RunPageReply,
+    RunReply, RunSummaryReply, SampleListReply, UploadReply,
 };
 use silo::api::scans::{ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
@@ -53,6 +53,7 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "runs") => same::<RunPageReply>(text),
         ("POST", "runs" | "runs/{id}/rerun") | ("GET", "runs/{id}") => same::<RunReply>(text),
         (_, "runs/{id}/cancel" | "runs/{id}/events") => same::<RunSummaryReply>(text),
+        ("GET", "runs/{id}/logs/{log}/lines") => same::<LogLinesReply>(text),
         ("GET", "runs/{id}/samples") => same::<SampleListReply>(text),
         ("GET", "runs/{id}/outputs") => same::<OutputListReply>(text),
         ("POST", "uploads") => same::<UploadReply>(text),
