@@ -104,7 +104,7 @@ async fn show(
     reply(&RunListPage {
         token: app.form_token(&session),
         here: with(query, &[]),
-        tabs: tabs(&address, &asked.status, counts),
+        tabs: tabs(&frame, query, &asked.status, counts),
         fields: fields(&asked, is_of_all),
         clear_url: is_filtered.then(|| frame.url("/runs")),
         first_url: asked.cursor.as_ref().map(|_| address(&[("cursor", "")])),
@@ -126,15 +126,11 @@ fn with(query: &str, changes: &[(&str, &str)]) -> String {
     if query.is_empty() { "/runs".to_owned() } else { format!("/runs?{query}") }
 }
 
-fn tabs(address: &dyn Fn(&[(&str, &str)]) -> String, shown: &str, mut counts: RunCounts) -> Vec<StatusTab> {
-    let all = StatusTab {
-        url: address(&[("status", ""), ("cursor", "")]),
-        label: "all",
-        count: counts.total(),
-        is_shown: shown.is_empty(),
-    };
+fn tabs(frame: &PageFrame, query: &str, shown: &str, mut counts: RunCounts) -> Vec<StatusTab> {
+    let address = |status: &str| frame.url(&with(query, &[("status", status), ("cursor", "")]));
+    let all = StatusTab { url: address(""), label: "all", count: counts.total(), is_shown: shown.is_empty() };
     let one = |status: RunStatus| StatusTab {
-        url: address(&[("status", status.as_str()), ("cursor", "")]),
+        url: address(status.as_str()),
         label: status_word(status),
         count: *counts.of(status),
         is_shown: shown == status.as_str(),
