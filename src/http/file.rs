@@ -17,6 +17,8 @@ use crate::app::Error;
 
 /// Characters that need no encoding in `filename*` (RFC 8187, `attr-char`).
 const ATTRIBUTE: AsciiSet = NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+/// The policy of files of users, so that a browser that opens one, against its disposition or type, runs nothing of it.
+pub(super) const SANDBOX: &str = "default-src 'none'; sandbox";
 /// Bytes that are read at once.
 const PIECE: usize = 64 * 1024;
 
@@ -44,6 +46,7 @@ pub(super) async fn serve(served: ServedFile<'_>, asked: &HeaderMap) -> Result<R
         headers.insert(header::ETAG, tag);
     }
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
     if tag.as_deref().is_some_and(|tag| is_known(asked, tag)) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }

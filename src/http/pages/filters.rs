@@ -102,7 +102,7 @@ fn write_char(f: &mut Formatter<'_>, c: char) -> fmt::Result {
 }
 
 /// Whether a character cannot be seen, or changes the order of others. Line feeds and tabs are white space.
-fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         // Soft hyphen, Arabic letter mark, Hangul fillers, Mongolian vowel separator.

@@ -50,7 +50,9 @@ mod job;
 mod news;
 pub(super) mod next_page;
 mod page_headers;
+mod plots;
 mod ports;
+mod preview;
 mod problems;
 mod run;
 mod run_state;
@@ -77,7 +79,7 @@ pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Admin, Anyone, User};
-    batch::add(validate::add(runs::add(run::add(job::add(routes)))))
+    batch::add(preview::add(validate::add(runs::add(run::add(job::add(routes))))))
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/new", Anyone, news::news)

@@ -24,7 +24,8 @@ pub(in crate::http) fn add_page_headers(response: &mut Response) {
     }
     let headers = response.headers_mut();
     for (name, value) in SAFE {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A file of a run has a stricter policy of its own.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // A page shows what the catalogue has now, in the theme of this browser.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 138] = [
+const REQUESTS: [(&str, &str, &str); 139] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -77,6 +77,7 @@ const REQUESTS: [(&str, &str, &str); 138] = [
     ("GET", "/api/v1/runs/{id}/files/{*path}", "/api/v1/runs/x/files/a/b"),
     ("GET", "/api/v1/runs/{id}/archive", "/api/v1/runs/x/archive"),
     ("GET", "/api/v1/runs/{id}/samples", "/api/v1/runs/x/samples"),
+    ("GET", "/run/{id}/view/{file}", "/run/x/view/y"),
     ("POST", "/api/v1/uploads", "/api/v1/uploads"),
     ("GET", "/api/v1/uploads/{sha256}", "/api/v1/uploads/00"),
     ("POST", "/api/v1/batches", "/api/v1/batches"),

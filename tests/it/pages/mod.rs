@@ -12,6 +12,7 @@ mod markup;
 mod news;
 mod origin;
 mod prefix;
+mod previews;
 mod run;
 mod run_list;
 mod search;

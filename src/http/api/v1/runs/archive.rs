@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::app::{App, ArchiveFormat, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::file::SANDBOX;
 use crate::http::stream::StreamOpener;
 
 #[derive(Debug, Deserialize)]
@@ -39,5 +40,10 @@ pub(super) async fn get(
     };
     let body = opening.body(run.archive(form).await?)?;
     let name = format!("attachment; filename=\"{id}.{end}\"");
-    Ok(([(header::CONTENT_TYPE, media_type.to_owned()), (header::CONTENT_DISPOSITION, name)], body).into_response())
+    let headers = [
+        (header::CONTENT_TYPE, media_type.to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        (header::CONTENT_SECURITY_POLICY, SANDBOX.to_owned()),
+    ];
+    Ok((headers, body).into_response())
 }
