@@ -18,7 +18,6 @@ pub mod sse;
 #[allow(dead_code, reason = "shared with the benchmarks")]
 #[path = "../../../benches/stored.rs"]
 pub mod stored;
-pub mod stored_run;
 pub mod tls;
 pub mod token_desk;
 pub mod token_server;

@@ -16,6 +16,8 @@ use self::log_view::LogView;
 use self::view::RunPage;
 use super::form::PageForm;
 use super::frame::PageSection;
+use super::plots::plots;
+use super::preview::previews;
 use super::{PageFrame, reply, see_other};
 use crate::app::{App, AttemptLog, Error, LogLines, LogSelection, RunChange, RunFolder, UserSession};
 use crate::http::error::Result;
@@ -61,9 +63,13 @@ async fn show(
             last_words = found.map(log_view::texts).unwrap_or_default();
         }
     }
+    let shown = match &detail.files {
+        Some(files) => Some((plots(files).await, previews(files, &frame).await)),
+        None => None,
+    };
     let token = app.form_token(&session);
     let is_fragment = frame.is_fragment();
-    let page = RunPage::new(frame.in_section(PageSection::Runs), token, detail, log, last_words);
+    let page = RunPage::new(frame.in_section(PageSection::Runs), token, detail, (log, last_words), shown);
     if is_fragment { reply(&page.as_main()) } else { reply(&page) }
 }
 

@@ -14,6 +14,8 @@ use crate::engine::plan::docker_run::quoted;
 use crate::engine::run::record::{AttemptRecord, PhaseRecord, RunRecord};
 use crate::engine::run::verdict::RunError;
 use crate::http::pages::job::{TimeView, bytes};
+use crate::http::pages::plots::RunPlots;
+use crate::http::pages::preview::RunPreviews;
 use crate::http::pages::run_state::{duration, ending, fault, phase_words, status_sign, status_word};
 use crate::http::pages::{PageFrame, filters};
 use crate::http::path_part::job_version_path;
@@ -64,6 +66,8 @@ pub struct RunPage {
     purged: Option<TimeView>,
     has_files: bool,
     log: Option<LogView>,
+    plots: Option<RunPlots>,
+    previews: Option<RunPreviews>,
     /// Changes of the run as events, until it ends.
     events_url: Option<String>,
 }
@@ -136,8 +140,8 @@ impl RunPage {
         frame: PageFrame,
         token: String,
         detail: RunDetail,
-        log: Option<LogView>,
-        last_words: Vec<TerminalText>,
+        (log, last_words): (Option<LogView>, Vec<TerminalText>),
+        shown: Option<(RunPlots, RunPreviews)>,
     ) -> Self {
         let RunDetail { record, summary, retry_at, files } = detail;
         let id = record.id.clone();
@@ -145,6 +149,7 @@ impl RunPage {
         let job = &record.job;
         let job_path = job_version_path(&job.name, &job.job_version, &job.package_version);
         let has_files = files.is_some();
+        let (plots, previews) = shown.unzip();
         let outputs = record.outputs.as_ref();
         let took = record.started.zip(record.finished).map(|(started, finished)| duration(finished - started));
         Self {
@@ -183,6 +188,8 @@ impl RunPage {
             purged: summary.purged_at.map(TimeView::of),
             has_files,
             log,
+            plots: plots.filter(|plots| !plots.is_empty()),
+            previews: previews.filter(|previews| !previews.is_empty()),
             id,
             run_url,
             token,
