@@ -17,6 +17,7 @@ pub mod scans;
 pub mod search;
 pub mod sessions;
 pub mod system;
+pub mod users;
 
 use std::borrow::Cow;
 
@@ -53,4 +54,11 @@ pub struct VersionReply {
 /// Writes a secret into the one reply or form that carries it.
 fn exposed<S: Serializer>(secret: &SecretString, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(secret.expose_secret())
+}
+
+fn exposed_if_given<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(secret) => exposed(secret, to),
+        None => to.serialize_none(),
+    }
 }

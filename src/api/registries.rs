@@ -2,9 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{WireWord, exposed};
+use super::{WireWord, exposed, exposed_if_given};
 
 /// Of `POST /api/v1/registries`. Fields mean the same as in [`RegistryReply`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,6 +86,39 @@ pub struct RegistryChangeForm {
     pub verified_namespaces: Option<Vec<String>>,
 }
 
+/// Of `POST /api/v1/registry-kinds`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistryKindForm {
+    pub url: String,
+}
+
+/// The kind of the registry at an address.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryKindReply {
+    /// See [`crate::catalog::RegistryKind`].
+    pub kind: WireWord,
+}
+
+/// A registry that answers, and was neither added nor changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryCheckReply {
+    /// See [`crate::catalog::RegistryKind`].
+    pub kind: WireWord,
+    /// Of pull references; empty for images on disk.
+    pub host: String,
+    /// Reasons why scans will not be complete.
+    pub notes: Vec<String>,
+}
+
+/// What goes when a registry is deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryLossReply {
+    pub images: u64,
+    /// Jobs without images in other registries.
+    pub jobs: u64,
+}
+
 /// Of `POST /api/v1/registries/{id}/hook`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +160,12 @@ pub struct RegistryReply {
     pub created_at: DateTime<Utc>,
     pub next_scan_at: Option<DateTime<Utc>>,
     pub last_scan: Option<LastScanReply>,
+    /// Seed images in the catalogue.
+    #[serde(default)]
+    pub images: u64,
+    /// Repositories whose last scan failed.
+    #[serde(default)]
+    pub failing_repositories: u64,
     /// Whether an admin has verified the whole registry.
     pub verified: bool,
     /// Namespaces that an admin has verified; the empty one stands for repositories without a slash.
@@ -181,13 +220,6 @@ where
     T: Deserialize<'de> + Default,
 {
     Option::<T>::deserialize(from).map(|value| Some(value.unwrap_or_default()))
-}
-
-fn exposed_if_given<S: Serializer>(secret: &Option<SecretString>, to: S) -> Result<S::Ok, S::Error> {
-    match secret {
-        Some(secret) => exposed(secret, to),
-        None => to.serialize_none(),
-    }
 }
 
 fn is_empty(secret: &SecretString) -> bool {

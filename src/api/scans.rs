@@ -44,6 +44,21 @@ pub struct ScanCountsReply {
     pub tags_passed_over: u64,
 }
 
+/// The number of a scan's problems by code: `GET /api/v1/scans/{id}/problem-counts`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanProblemCountsReply {
+    /// The most frequent first.
+    pub items: Vec<ScanProblemCountReply>,
+}
+
+/// How many problems with one code a scan found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScanProblemCountReply {
+    /// One of [`crate::catalog::SCAN_PROBLEM_CODES`].
+    pub code: String,
+    pub count: u64,
+}
+
 /// A problem that a scan found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScanProblemReply {

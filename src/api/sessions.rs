@@ -1,4 +1,4 @@
-//! Logins, sessions and users: `/api/v1/login`, `/api/v1/tickets`, `/api/v1/me` and `/api/v1/users`.
+//! Logins and sessions: `/api/v1/login`, `/api/v1/tickets` and `/api/v1/me`. What admins see of users is in `users.rs`.
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;

@@ -1,4 +1,5 @@
-//! Accounts: login, authentication, and management of users. What users do with their sessions is in `sessions.rs`.
+//! Accounts: login, authentication, and management of users. What users do with their sessions is in `sessions.rs`,
+//! what admins see and change of users in `users.rs`.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::names::{LONGEST_NAME, LONGEST_PASSWORD, check_password, check_user_name};
 use super::{App, Error, PASSWORD_FILE, Result};
 use crate::auth::{ClientNetwork, LoginOrigin, TokenClaims, random_id};
-use crate::catalog::{ListPage, NameOrder, SessionKind, SessionRecord, UserAccount, UserFilter, UserId, UserRole};
+use crate::catalog::{SessionKind, SessionRecord, UserAccount, UserId, UserRole};
 use crate::store;
 
 /// Form of a new user, as an admin fills it in.
@@ -293,11 +294,6 @@ impl App {
         Ok(self.0.store.user_list().await?)
     }
 
-    /// A page of users.
-    pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<UserAccount>> {
-        Ok(self.0.store.user_page(filter, page).await?)
-    }
-
     /// One user.
     pub async fn user_get(&self, id: UserId) -> Result<UserAccount> {
         self.0.store.user_get(id).await?.ok_or_else(|| Error::NotFound("No user found with that ID".to_owned()))
@@ -319,13 +315,6 @@ impl App {
         }
         self.0.signals.users_changed.send_modify(|count| *count += 1);
         Ok(())
-    }
-
-    /// Sets a user's password; tokens issued before stop working.
-    pub async fn user_set_password(&self, id: UserId, password: &SecretString) -> Result<()> {
-        let user = self.user_get(id).await?;
-        check_password(password)?;
-        self.set_password(&user, password, None).await
     }
 
     /// Changes the password of the session's user; their other tokens stop working.
@@ -350,7 +339,12 @@ impl App {
         self.set_password(user, new, Some(&session.jti)).await
     }
 
-    async fn set_password(&self, user: &UserAccount, password: &SecretString, spared: Option<&str>) -> Result<()> {
+    pub(super) async fn set_password(
+        &self,
+        user: &UserAccount,
+        password: &SecretString,
+        spared: Option<&str>,
+    ) -> Result<()> {
         let hash = self.0.passwords.hash(password).await;
         if !self.0.store.user_set_password(user.id, &hash, spared).await? {
             return Err(Error::NotFound("No user found with that ID".to_owned()));

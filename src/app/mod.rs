@@ -20,6 +20,8 @@ mod names;
 mod ready;
 mod registries;
 mod registry_access;
+mod registry_check;
+mod registry_overview;
 pub mod remote_images;
 mod remote_labels;
 mod row_cache;
@@ -29,6 +31,7 @@ mod search;
 mod sessions;
 mod start;
 mod system;
+mod users;
 mod validate;
 
 use std::sync::Arc;
@@ -58,7 +61,9 @@ pub use installation::{PASSWORD_FILE, StartError, open_store};
 pub use job_detail::{ExportFormat, JobComparison, JobImageDetail, JobKey, JobOverview, JobVersionChoice};
 pub use keys::{KeyRotation, rotate_seal_key};
 pub use load_history::{LOAD_INTERVAL, LoadSample};
-pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
+pub use registries::{CheckedRegistry, RegistryChange, RegistryStatus, ca_fingerprints};
+pub use registry_check::{RegistryCheck, RegistryFieldProblem, RegistryForm, registry_field_problems};
+pub use registry_overview::RegistryOverview;
 pub use runs::{
     ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, FileAddress, FileSpec, InputFile,
     LONGEST_LOG_LINE, LogFollower, LogLine, LogLines, LogPlace, LogSelection, MOST_ROWS, PlannedBatch, PlannedRun,
@@ -69,6 +74,7 @@ pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{MatchDetails, SearchMatch, SearchOptions, SearchPage, SearchSuggestions};
 pub use start::FirstAdmin;
 pub use system::{SystemDisk, SystemStatus};
+pub use users::UserChange;
 pub use validate::ManifestSource;
 
 /// How long a network stays known after its last login.

@@ -1,50 +1,19 @@
-//! Registries: add (once they have answered), list, change, delete.
+//! Registries: add (once they have answered), list, change, delete. What they must be for that is in
+//! `registry_check.rs`.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::names::check_name;
 use super::registry_access::RegistrySecret;
+use super::registry_check::{RegistryCheck, RegistryForm, check_form, checked_marks};
 use super::{App, Error, Result};
 use crate::catalog::{
-    NewRegistry, RegistryId, RegistryKind, RegistryRecord, RepositoryFilter, ScanRecord, ScannedRepository,
-    SecretChange, VerifiedMarks, naming_advice,
+    NewRegistry, RegistryId, RegistryLoss, RegistryRecord, RegistrySize, RepositoryFilter, ScanRecord,
+    ScannedRepository, SecretChange, VerifiedMarks,
 };
-use crate::registry::{self, RegistryEndpoint, RegistryLimits, RegistrySource, TlsSettings, check_repository};
+use crate::registry;
 use crate::store::{self, SealedChanges, SealedSecrets};
-
-/// Connect timeout while a user waits: an unreachable host is reported within three seconds.
-const REACH: Duration = Duration::from_millis(2500);
-/// Time limit of listings while a user waits; what is unknown by then, the first scan finds out.
-const LISTING_PATIENCE: Duration = Duration::from_secs(5);
-/// Most repositories that may be named, and how many of them are tried when the registry is added.
-const MOST_NAMED: usize = 1000;
-const MOST_TRIED: usize = 20;
-
-/// Form of a new registry. Empty texts and lists mean the defaults.
-#[derive(Debug, Default)]
-pub struct RegistryForm {
-    pub name: String,
-    pub url: String,
-    /// The kind of registry. `None`: detected from the URL, and by asking the registry.
-    pub kind: Option<RegistryKind>,
-    pub org: String,
-    pub username: String,
-    pub password: SecretString,
-    /// CA certificates (PEM) to trust beside the system's.
-    pub ca: String,
-    /// Client certificate (PEM, with its chain), and its key.
-    pub client_certificate: String,
-    pub client_key: SecretString,
-    pub include: Vec<String>,
-    pub exclude: Vec<String>,
-    /// The only repositories to scan, for registries that do not list them.
-    pub repositories: Vec<String>,
-    pub schedule: String,
-    pub verified: VerifiedMarks,
-}
 
 /// A change of a registry: `None` keeps a value, an empty value removes it. Secrets say which of it is meant.
 #[derive(Debug, Default)]
@@ -101,12 +70,13 @@ pub struct CheckedRegistry {
     pub notes: Vec<String>,
 }
 
-/// A registry and its last scan.
+/// A registry, its last scan and what it has.
 #[derive(Clone, Debug)]
 pub struct RegistryStatus {
     pub registry: RegistryRecord,
     /// The newest scan of the whole registry, also while it is queued or runs.
     pub last_scan: Option<ScanRecord>,
+    pub size: RegistrySize,
 }
 
 impl App {
@@ -115,20 +85,15 @@ impl App {
     /// # Errors
     /// [`Error::Invalid`] for unusable values, and with what is wrong with the registry; [`Error::Duplicate`].
     pub async fn registry_add(&self, form: &RegistryForm) -> Result<CheckedRegistry> {
-        check_form(form)?;
+        let (new, notes) = self.registry_new(form).await?;
         let marks = checked_marks(&form.verified)?;
-        let duplicate = || Error::Duplicate(format!("Registry already exists with name {}", form.name));
-        if self.0.store.registry_by_name(&form.name).await?.is_some() {
-            return Err(duplicate());
-        }
-        let (new, notes) = self.registry_that_answers(form).await?;
         let secrets = SealedSecrets {
             password: self.sealed(RegistrySecret::Password, &form.name, &form.password),
             client_key: self.sealed(RegistrySecret::ClientKey, &form.name, &form.client_key),
         };
         let now = self.0.clock.now();
         let registry = match self.0.store.registry_insert(&new, &secrets, now).await {
-            Err(store::Error::Duplicate(_)) => return Err(duplicate()),
+            Err(store::Error::Duplicate(_)) => return Err(duplicate(&form.name)),
             other => other?,
         };
         tracing::info!(registry = registry.name, url = registry.url, "registry added");
@@ -178,13 +143,6 @@ impl App {
     async fn registry_reconnected(&self, old: RegistryRecord, change: &RegistryChange) -> Result<CheckedRegistry> {
         let id = old.id;
         let form = self.changed(&old, change).await?;
-        check_form(&form)?;
-        // Otherwise the stored password could be sent to an address of the admin's choice.
-        if form.url != old.url && change.password.is_kept() && !form.password.expose_secret().is_empty() {
-            return Err(Error::Invalid(
-                "A new address needs the password again: the stored one is for the old address".to_owned(),
-            ));
-        }
         let (new, notes) = self.registry_that_answers(&form).await?;
         // Secrets that are not given stay as they are, but are removed with the user name or certificate they belong
         // to.
@@ -212,7 +170,7 @@ impl App {
         Ok(CheckedRegistry { registry: RegistryRecord { next_scan_at, ..registry }, notes })
     }
 
-    /// The complete form of a registry after a change.
+    /// The complete form of a registry after a change, without problems of its own.
     async fn changed(&self, old: &RegistryRecord, change: &RegistryChange) -> Result<RegistryForm> {
         let text = |given: &Option<String>, old: &str| given.clone().unwrap_or_else(|| old.to_owned());
         let list = |given: &Option<Vec<String>>, old: &[String]| given.clone().unwrap_or_else(|| old.to_vec());
@@ -231,7 +189,7 @@ impl App {
                 }
             };
         let no_certificate = client_certificate.is_empty();
-        Ok(RegistryForm {
+        let form = RegistryForm {
             name: old.name.clone(),
             kind: Some(old.kind),
             org: text(&change.org, &old.org),
@@ -246,66 +204,64 @@ impl App {
             url,
             username,
             client_certificate,
-        })
-    }
-
-    /// The registry as it is to be stored, once it has answered and accepted the credentials; and notes on what will
-    /// keep its scans from being complete.
-    async fn registry_that_answers(&self, form: &RegistryForm) -> Result<(NewRegistry, Vec<String>)> {
-        let given = |secret: &SecretString| Some(secret.clone()).filter(|secret| !secret.expose_secret().is_empty());
-        let mut endpoint = RegistryEndpoint {
-            kind: RegistryKind::Distribution,
-            url: form.url.clone(),
-            org: form.org.trim_matches('/').to_owned(),
-            username: form.username.clone(),
-            password: given(&form.password),
-            tls: TlsSettings {
-                ca: form.ca.clone(),
-                certificate: form.client_certificate.clone(),
-                key: given(&form.client_key),
-            },
         };
-        // A failure of the registry is an error of the request: the admin can fix it.
-        let in_words = |why: registry::Error| Error::Invalid(why.to_string());
-        // One page is enough to know whether listings are allowed.
-        let limits = RegistryLimits { pages: 1, ..self.impatient_limits() };
-        RegistrySource::reach(&form.url, &form.org, form.kind, &limits, REACH).await.map_err(in_words)?;
-        endpoint.kind = match form.kind {
-            Some(kind) => kind,
-            None => RegistrySource::detect(&endpoint, &limits, &self.0.hosts).await.map_err(in_words)?,
-        };
-        let source = RegistrySource::open(&endpoint, &limits, &self.0.hosts).map_err(in_words)?;
-        source.insist();
-        source.ping().await.map_err(in_words)?;
-        let notes = tokio::time::timeout(LISTING_PATIENCE, unlisted(&source, form)).await.unwrap_or_default();
-        for note in &notes {
-            tracing::warn!(registry = form.name, note, "the registry answers, but has a problem");
+        check_form(&form)?;
+        // Otherwise the stored password could be sent to an address of the admin's choice.
+        if form.url != old.url && change.password.is_kept() && !form.password.expose_secret().is_empty() {
+            return Err(Error::Invalid(
+                "A new address needs the password again: the stored one is for the old address".to_owned(),
+            ));
         }
-        let new = NewRegistry {
-            name: form.name.clone(),
-            url: form.url.clone(),
-            host: source.host(),
-            org: endpoint.org,
-            kind: endpoint.kind,
-            username: form.username.clone(),
-            ca: form.ca.clone(),
-            client_certificate: form.client_certificate.clone(),
-            include: form.include.clone(),
-            exclude: form.exclude.clone(),
-            repositories: form.repositories.clone(),
-            schedule: form.schedule.clone(),
-        };
-        Ok((new, notes))
+        Ok(form)
     }
 
-    /// All registries with their last scans, by id.
+    /// Checks a new registry as [`App::registry_add`] does, and adds nothing.
+    ///
+    /// # Errors
+    /// As [`App::registry_add`].
+    pub async fn registry_check(&self, form: &RegistryForm) -> Result<RegistryCheck> {
+        Ok(self.registry_new(form).await?.into())
+    }
+
+    /// Checks a registry with a change as [`App::registry_change`] does, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`App::registry_change`].
+    pub async fn registry_check_change(&self, id: RegistryId, change: &RegistryChange) -> Result<RegistryCheck> {
+        let old = self.registry_get(id).await?;
+        if let Some(namespaces) = change.verified_namespaces.clone() {
+            checked_marks(&VerifiedMarks { registry: false, namespaces })?;
+        }
+        let form = self.changed(&old, change).await?;
+        Ok(self.registry_that_answers(&form).await?.into())
+    }
+
+    async fn registry_new(&self, form: &RegistryForm) -> Result<(NewRegistry, Vec<String>)> {
+        check_form(form)?;
+        if self.0.store.registry_by_name(&form.name).await?.is_some() {
+            return Err(duplicate(&form.name));
+        }
+        self.registry_that_answers(form).await
+    }
+
+    /// What goes when the registry is deleted.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn registry_loss(&self, id: RegistryId) -> Result<RegistryLoss> {
+        self.registry_get(id).await?;
+        Ok(self.0.store.registry_loss(id).await?)
+    }
+
+    /// All registries with their last scans and sizes, by id.
     pub async fn registry_status_list(&self) -> Result<Vec<RegistryStatus>> {
+        let sizes: HashMap<RegistryId, RegistrySize> = self.0.store.registry_sizes().await?.into_iter().collect();
         let scans = self.0.store.scan_list_last().await?;
         let mut scans: HashMap<RegistryId, ScanRecord> =
             scans.into_iter().map(|scan| (scan.registry_id, scan)).collect();
         let with_scan = |registry: RegistryRecord| {
-            let last_scan = scans.remove(&registry.id);
-            RegistryStatus { registry, last_scan }
+            let (last_scan, size) = (scans.remove(&registry.id), sizes.get(&registry.id).copied().unwrap_or_default());
+            RegistryStatus { registry, last_scan, size }
         };
         Ok(self.registry_list().await?.into_iter().map(with_scan).collect())
     }
@@ -316,15 +272,17 @@ impl App {
         found.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
     }
 
-    /// A registry's repositories as of its scans, by name, only those after `after`.
+    /// A registry's repositories as of its scans, by name, only those after `after`; if asked for, only those whose last
+    /// scan failed.
     pub async fn registry_repositories(
         &self,
         id: RegistryId,
+        is_failing: bool,
         after: &str,
         limit: u32,
     ) -> Result<Vec<ScannedRepository>> {
         self.registry_get(id).await?;
-        Ok(self.0.store.repository_list(id, after, limit).await?)
+        Ok(self.0.store.repository_list(id, u32::from(is_failing), after, limit).await?)
     }
 
     /// All registries, by id.
@@ -356,71 +314,11 @@ impl App {
     }
 }
 
-/// Notes on what a registry that answers does not list: its repositories, or the tags of those that are named.
-async fn unlisted(source: &RegistrySource, form: &RegistryForm) -> Vec<String> {
-    let is_final = |why: &registry::Error| {
-        use registry::Error::{Forbidden, LoginRequired, NotFound};
-        matches!(why, Forbidden(_) | LoginRequired(_) | NotFound(_))
-    };
-    if form.repositories.is_empty() {
-        let refusal = source.repositories().await.err().filter(is_final);
-        let note = |why| format!("{why}. Until then its scans fail, unless you {}", naming_advice(&form.name));
-        return refusal.map(note).into_iter().collect();
-    }
-    let mut notes = Vec::new();
-    for name in form.repositories.iter().take(MOST_TRIED) {
-        match source.tags(name).await {
-            Ok(listing) if listing.items.is_empty() => notes.push(format!("{name} has no tags; check the name")),
-            Err(why) if is_final(&why) => notes.push(why.to_string()),
-            _ => {}
-        }
-    }
-    notes
+fn duplicate(name: &str) -> Error {
+    Error::Duplicate(format!("Registry already exists with name {name}"))
 }
 
 fn changed_meanwhile(registry: &RegistryRecord) -> Error {
     let name = &registry.name;
     Error::Conflict(format!("Registry {name} was changed by another request; check it, and try again"))
-}
-
-/// Normalises namespaces of repositories, without duplicates. They need not exist yet.
-fn checked_marks(marks: &VerifiedMarks) -> Result<VerifiedMarks> {
-    /// The limit of repository names.
-    const LONGEST: usize = 255;
-    if marks.namespaces.len() > MOST_NAMED {
-        return Err(Error::Invalid(format!("More than {MOST_NAMED} namespaces are named; mark the registry instead")));
-    }
-    let mut namespaces: Vec<String> =
-        marks.namespaces.iter().map(|namespace| namespace.trim_matches('/').to_owned()).collect();
-    namespaces.sort_unstable();
-    namespaces.dedup();
-    let is_one = |name: &&String| name.len() <= LONGEST && !name.chars().any(|c| c.is_control() || c.is_whitespace());
-    if let Some(wrong) = namespaces.iter().find(|name| !is_one(name)) {
-        return Err(Error::Invalid(format!(
-            "{wrong:?} cannot be a namespace: a namespace is the part of a repository name before the last slash, \
-             such as team/maps in team/maps/ndvi, or / if there is no slash"
-        )));
-    }
-    Ok(VerifiedMarks { registry: marks.registry, namespaces })
-}
-
-fn check_form(form: &RegistryForm) -> Result<()> {
-    check_name("registry name", &form.name)?;
-    check_name("registry url", &form.url)?;
-    for (what, text) in [("org", &form.org), ("user name", &form.username)] {
-        if !text.is_empty() {
-            check_name(what, text)?;
-        }
-    }
-    if form.username.is_empty() && !form.password.expose_secret().is_empty() {
-        return Err(Error::Invalid("A password needs a user name".to_owned()));
-    }
-    if form.repositories.len() > MOST_NAMED {
-        return Err(Error::Invalid(format!("More than {MOST_NAMED} repositories are named; give patterns instead")));
-    }
-    for name in &form.repositories {
-        check_repository(name).map_err(|why| Error::Invalid(why.to_string()))?;
-    }
-    RepositoryFilter::new("", &form.include, &form.exclude).map_err(Error::Invalid)?;
-    super::scans::next_scan(&form.schedule, chrono::DateTime::UNIX_EPOCH).map(drop)
 }

@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{App, Error, Result, UserSession};
 use crate::auth::random_id;
-use crate::catalog::{RegistryId, RegistryRecord, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanState, ScanTrigger};
+use crate::catalog::{
+    RegistryId, RegistryRecord, SCAN_PROBLEM_CODES, ScanCounts, ScanId, ScanProblem, ScanProblemCount, ScanRecord,
+    ScanState, ScanTrigger,
+};
 use crate::registry::RegistrySource;
 use crate::scan::{self, ScanInput, ScanProgress};
 use crate::store::{self, ClaimedScan, ScanRequest, ScanResult, Store};
@@ -164,10 +167,26 @@ impl App {
         }
     }
 
-    /// The problems that a scan found, in order.
-    pub async fn scan_problems(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
+    /// The problems that a scan found, in order; those with this code only, if it is not empty.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::Invalid`] for a code that does not exist.
+    pub async fn scan_problems(&self, id: ScanId, code: &str, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
+        if !code.is_empty() && !SCAN_PROBLEM_CODES.contains(&code) {
+            let known = SCAN_PROBLEM_CODES.join(", ");
+            return Err(Error::Invalid(format!("There is no code '{code}' of problems; there are {known}")));
+        }
         self.scan_get(id).await?;
-        Ok(self.0.store.scan_problem_list(id, after, limit).await?)
+        Ok(self.0.store.scan_problem_list(id, code, after, limit).await?)
+    }
+
+    /// The number of problems that a scan found, by code, the most frequent first.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn scan_problem_counts(&self, id: ScanId) -> Result<Vec<ScanProblemCount>> {
+        self.scan_get(id).await?;
+        Ok(self.0.store.scan_problem_counts(id).await?)
     }
 
     /// Requests the scans that are due by schedule. The period of a new schedule starts now.

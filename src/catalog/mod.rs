@@ -31,17 +31,18 @@ pub use origin::{
 };
 pub use outcome::{OutcomeGroup, TagCounts, TagOutcome};
 pub use registry::{
-    NewRegistry, RegistryKind, RegistryRecord, RepositoryFilter, SecretChange, VerifiedMarks, naming_advice,
+    NewRegistry, RegistryKind, RegistryLoss, RegistryRecord, RegistrySize, RepositoryFilter, SecretChange,
+    VerifiedMarks, naming_advice,
 };
 pub use run::{
     BatchErrorCount, BatchSummary, LONGEST_RETRY_WAIT, RunCounts, RunFilter, RunPhase, RunStatus, RunSummary,
     UploadedFile,
 };
 pub use scan::{
-    ChangeHint, NewScanProblem, RepositoryState, SCAN_PROBLEM_CODES, ScanCounts, ScanProblem, ScanRecord, ScanState,
-    ScanTrigger, ScannedRepository,
+    ChangeHint, NewScanProblem, RepositoryState, SCAN_PROBLEM_CODES, ScanCounts, ScanProblem, ScanProblemCount,
+    ScanRecord, ScanState, ScanTrigger, ScannedRepository,
 };
-pub use user::{SessionKind, SessionRecord, UserAccount, UserRole};
+pub use user::{SessionKind, SessionRecord, UserAccount, UserOverview, UserRole};
 
 /// Declares row ids as distinct types, so that the compiler rejects a registry's id where an image's is expected.
 macro_rules! ids {

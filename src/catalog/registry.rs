@@ -123,6 +123,23 @@ impl VerifiedMarks {
     }
 }
 
+/// What a registry has now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistrySize {
+    /// Seed images in the catalogue.
+    pub images: u64,
+    /// Repositories whose last scan failed.
+    pub failing_repositories: u64,
+}
+
+/// What goes when a registry is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegistryLoss {
+    pub images: u64,
+    /// Jobs without images in other registries.
+    pub jobs: u64,
+}
+
 /// A registry to be added. The sealed password and key are passed separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRegistry {

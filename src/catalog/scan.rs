@@ -137,7 +137,7 @@ pub struct ScanRecord {
 }
 
 /// Codes of the problems that scans report. Clients rely on them: none is renamed.
-pub const SCAN_PROBLEM_CODES: [&str; 16] = [
+pub const SCAN_PROBLEM_CODES: [&str; 17] = [
     "listing-failed",
     "listing-truncated",
     "tags-failed",
@@ -154,6 +154,7 @@ pub const SCAN_PROBLEM_CODES: [&str; 16] = [
     "inherited-label",
     "platforms-differ",
     "manifest-invalid",
+    "tags-vanished",
 ];
 
 /// A problem found by a scan, for an admin or the image's author.
@@ -173,6 +174,13 @@ pub struct NewScanProblem {
 pub struct ScanProblem {
     pub seq: i64,
     pub problem: NewScanProblem,
+}
+
+/// How many problems with one code a scan found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanProblemCount {
+    pub code: String,
+    pub count: u64,
 }
 
 /// A notification of the registry that a repository has changed. Only a hint: the scan reads the repository itself.

@@ -45,6 +45,16 @@ pub struct UserAccount {
     pub created_at: DateTime<Utc>,
 }
 
+/// A user, and what is known of the logins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserOverview {
+    pub user: UserAccount,
+    /// `None` if there was no login, or none for so long that it is forgotten.
+    pub last_login_at: Option<DateTime<Utc>>,
+    /// Number of sessions that have not ended.
+    pub sessions: u64,
+}
+
 /// How a client keeps the token of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionKind {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::output::table::{name, table, whole};
 use super::{keep_files_private, print};
-use crate::app::{App, NewUser};
+use crate::app::{App, NewUser, UserChange, role_named};
 use crate::clock::Clock;
 use crate::config::{ConfigFlags, ServiceSettings};
 
@@ -29,6 +29,12 @@ pub(super) enum Command {
     },
     /// Change a user's password; earlier tokens stop working
     Passwd { name: String },
+    /// Change a user's role; earlier tokens stop working
+    Role {
+        name: String,
+        /// admin, runner or user
+        role: String,
+    },
     /// Delete a user
     Rm { name: String },
 }
@@ -65,8 +71,14 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
         }
         Command::Passwd { name } => {
             let user = app.user_by_name(&name).await?;
-            app.user_set_password(user.id, &read_password(&format!("New password for {name}: "))?).await?;
+            let password = read_password(&format!("New password for {name}: "))?;
+            app.user_change(user.id, &UserChange { password: Some(password), role: None }).await?;
             stderrln!("Changed the password of {name}; earlier tokens stop working.");
+        }
+        Command::Role { name, role } => {
+            let user = app.user_by_name(&name).await?;
+            app.user_change(user.id, &UserChange { role: Some(role_named(&role)?), password: None }).await?;
+            stderrln!("{name} has the role {role}; earlier tokens stop working.");
         }
         Command::Rm { name } => {
             let user = app.user_by_name(&name).await?;

@@ -9,6 +9,7 @@ mod inherited_label;
 mod tag_reader;
 mod walk;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -114,19 +115,19 @@ pub async fn scan(input: &ScanInput<'_>) -> store::Result<ScanResult> {
 /// Determines which tags are gone, and whether the scan is held instead of removing them.
 async fn finish(input: &ScanInput<'_>, known: &[(String, i64)], walked: WalkResult) -> store::Result<ScanResult> {
     let WalkResult { mut step, incomplete, wanted, missing, known: repositories } = walked;
-    let (mut settled, mut gone) = (Vec::new(), Vec::new());
-    let mut remove: Vec<ImageId> = Vec::new();
-    for (name, images) in missing.into_iter().filter(|(_, images)| !images.is_empty()) {
-        settled.push(name);
-        remove.extend(images);
-    }
+    let mut vanished: Vec<(String, Vec<ImageId>)> =
+        missing.into_iter().filter(|(_, images)| !images.is_empty()).collect();
+    let mut settled: Vec<String> = vanished.iter().map(|(name, _)| name.clone()).collect();
+    let mut gone = Vec::new();
     // A scan started by a hook has not seen the other repositories.
     if input.scan.trigger != ScanTrigger::Hook {
         gone = repositories.into_iter().filter(|name| !wanted.contains(name)).collect();
         for (name, _) in known.iter().filter(|(name, _)| !wanted.contains(name)) {
-            remove.extend(input.store.image_tags_of(input.registry.id, name).await?.into_iter().map(|row| row.id));
+            let rows = input.store.image_tags_of(input.registry.id, name).await?;
+            vanished.push((name.clone(), rows.into_iter().map(|row| row.id).collect()));
         }
     }
+    let mut remove: Vec<ImageId> = vanished.iter().flat_map(|(_, images)| images.iter().copied()).collect();
     let all = known.iter().map(|(_, count)| count.unsigned_abs() as usize).sum();
     let is_confirmed = input.scan.trigger == ScanTrigger::Confirmed;
     let is_held = incomplete.is_none() && !is_confirmed && is_doubtful(remove.len(), all, input.hold_percent);
@@ -137,6 +138,9 @@ async fn finish(input: &ScanInput<'_>, known: &[(String, i64)], walked: WalkResu
     };
     if is_held {
         step.counts.held = remove.len() as u64;
+        let problems = report_vanished(input, &vanished).await?;
+        step.counts.problems += problems.len() as u64;
+        step.problems.extend(problems);
     }
     if state == ScanState::Complete {
         step.counts.removed = remove.len() as u64;
@@ -146,6 +150,27 @@ async fn finish(input: &ScanInput<'_>, known: &[(String, i64)], walked: WalkResu
         (settled, gone) = (Vec::new(), Vec::new());
     }
     Ok(ScanResult { state, step, settled, gone, error: incomplete })
+}
+
+/// What an admin should know before the removal of these images is confirmed: a problem for each repository.
+async fn report_vanished(
+    input: &ScanInput<'_>,
+    vanished: &[(String, Vec<ImageId>)],
+) -> store::Result<Vec<NewScanProblem>> {
+    /// Tags that are named of each repository.
+    const NAMED: usize = 5;
+    let mut problems = Vec::with_capacity(vanished.len());
+    for (repository, images) in vanished {
+        let stored = input.store.image_tags_of(input.registry.id, repository).await?;
+        let images: HashSet<ImageId> = images.iter().copied().collect();
+        let tags: Vec<&str> =
+            stored.iter().filter(|row| images.contains(&row.id)).map(|row| row.tag.as_str()).collect();
+        let named = tags[..tags.len().min(NAMED)].join(", ");
+        let more = if tags.len() > NAMED { format!(" and {} more", tags.len() - NAMED) } else { String::new() };
+        let text = format!("{} of {} tags have vanished: {named}{more}", tags.len(), stored.len());
+        problems.push(problem("tags-vanished", repository, "", text));
+    }
+    Ok(problems)
 }
 
 /// Whether so many tags are gone that a broken registry is more likely than a deletion by its users: all of them, or

@@ -8,7 +8,7 @@ use super::db::{RowLock, WriteTransaction, sql};
 use super::derive::{ArrivedSelection, derive, find_touched_rows};
 use super::events;
 use super::{Result, Store, tombstones};
-use crate::catalog::{NewRegistry, RegistryId, RegistryRecord, SecretChange};
+use crate::catalog::{NewRegistry, RegistryId, RegistryLoss, RegistryRecord, RegistrySize, SecretChange};
 
 row!(
     RegistryRecord {
@@ -188,6 +188,34 @@ impl Store {
         let row: Option<(Option<String>,)> =
             sql("SELECT sealed_hook_secret FROM registries WHERE id = $1").bind(id).optional(&self.db).await?;
         Ok(row.and_then(|(sealed,)| sealed))
+    }
+
+    /// What each registry has, by id.
+    pub async fn registry_sizes(&self) -> Result<Vec<(RegistryId, RegistrySize)>> {
+        let rows: Vec<(i64, i64, i64)> = sql("SELECT r.id,
+                 (SELECT COUNT(*) FROM images i WHERE i.registry_id = r.id AND i.job_version_id IS NOT NULL),
+                 (SELECT COUNT(*) FROM repositories p WHERE p.registry_id = r.id AND p.failures > 0)
+             FROM registries r ORDER BY r.id")
+        .all(&self.db)
+        .await?;
+        let size = |images: i64, failing: i64| RegistrySize {
+            images: images.unsigned_abs(),
+            failing_repositories: failing.unsigned_abs(),
+        };
+        Ok(rows.into_iter().map(|(id, images, failing)| (RegistryId(id), size(images, failing))).collect())
+    }
+
+    /// What [`Store::registry_delete`] would remove.
+    pub async fn registry_loss(&self, id: RegistryId) -> Result<RegistryLoss> {
+        let (images, jobs): (i64, i64) = sql("SELECT
+                 (SELECT COUNT(*) FROM images WHERE registry_id = $1 AND job_version_id IS NOT NULL),
+                 (SELECT COUNT(*) FROM (
+                     SELECT v.job_id FROM images i JOIN job_versions v ON v.id = i.job_version_id
+                     GROUP BY v.job_id HAVING MIN(i.registry_id) = $1 AND MAX(i.registry_id) = $1) AS only_here)")
+        .bind(id)
+        .one(&self.db)
+        .await?;
+        Ok(RegistryLoss { images: images.unsigned_abs(), jobs: jobs.unsigned_abs() })
     }
 
     /// Removes a registry with its images, scans and problems, and the jobs and versions without other images, in one

@@ -16,17 +16,19 @@ row!(RepositoryState { name, listed_by, listed_at, tags, outcomes, missing, chan
 const MOST_HINTS: u32 = 1000;
 
 impl Store {
-    /// Repositories that scans have read, by name, only those after `after`.
+    /// Repositories that scans have read, by name, only those after `after`, and with at least so many failures in a row.
     pub async fn repository_list(
         &self,
         registry: RegistryId,
+        failures: u32,
         after: &str,
         limit: u32,
     ) -> Result<Vec<ScannedRepository>> {
         sql("SELECT name, listed_at, tags, failures, failing_since, failure FROM repositories
-             WHERE registry_id = $1 AND name > $2 ORDER BY name LIMIT $3")
+             WHERE registry_id = $1 AND name > $2 AND failures >= $3 ORDER BY name LIMIT $4")
         .bind(registry)
         .bind(after)
+        .bind(failures)
         .bind(limit)
         .all(&self.db)
         .await

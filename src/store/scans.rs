@@ -6,7 +6,8 @@ use super::columns::{json, row};
 use super::db::{RowLock, sql};
 use super::{ClaimedScan, Error, Result, ScanRequest, Store};
 use crate::catalog::{
-    NewScanProblem, RegistryId, RepositoryState, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanTrigger, TagCounts,
+    NewScanProblem, RegistryId, RepositoryState, ScanCounts, ScanId, ScanProblem, ScanProblemCount, ScanRecord,
+    ScanTrigger, TagCounts,
 };
 
 row!(ScanRecord {
@@ -24,6 +25,7 @@ row!(ScanRecord {
 });
 row!(NewScanProblem { code, repository, tag, message });
 row!(ScanProblem { seq } + { problem });
+row!(ScanProblemCount { code, count });
 
 /// Selects [`ScanRecord`]s.
 macro_rules! scan_select {
@@ -273,13 +275,23 @@ impl Store {
         Ok((of("queued"), of("running")))
     }
 
-    /// Problems of a scan by `seq`, only those above `after`.
-    pub async fn scan_problem_list(&self, id: ScanId, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
-        sql("SELECT seq, code, repository, tag, message FROM scan_problems WHERE scan_id = $1 AND seq > $2
-             ORDER BY seq LIMIT $3")
+    /// Problems of a scan by `seq`, only those above `after`, and with this code if it is not empty.
+    pub async fn scan_problem_list(&self, id: ScanId, code: &str, after: i64, limit: u32) -> Result<Vec<ScanProblem>> {
+        sql("SELECT seq, code, repository, tag, message FROM scan_problems
+             WHERE scan_id = $1 AND seq > $2 AND ($3 = '' OR code = $3) ORDER BY seq LIMIT $4")
         .bind(id)
         .bind(after)
+        .bind(code)
         .bind(limit)
+        .all(&self.db)
+        .await
+    }
+
+    /// The number of a scan's problems by code, the most frequent first.
+    pub async fn scan_problem_counts(&self, id: ScanId) -> Result<Vec<ScanProblemCount>> {
+        sql("SELECT code, COUNT(*) AS count FROM scan_problems WHERE scan_id = $1
+             GROUP BY code ORDER BY count DESC, code")
+        .bind(id)
         .all(&self.db)
         .await
     }

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
+import { adminParts } from "./admin.mjs";
 import { TEXTS } from "./hostile.mjs";
 import { runParts } from "./runs.mjs";
 import { sessionParts } from "./session.mjs";
@@ -372,6 +373,7 @@ const parts = [
   ...sessionParts({ url, open, check, same, looksRight }),
   ...runParts({ open, check, same, looksRight, data }),
   ...systemParts({ open, check, same, looksRight }),
+  ...adminParts({ open, check, same, looksRight, hostile }),
   ["hostile texts", hostileTexts],
 ];
 for (const [name, part] of parts) {

@@ -35,6 +35,7 @@
 //! Routes are added in [`add`] with `RouteTable::add_page`. Security headers and error pages come from the envelope.
 
 mod account;
+mod admin;
 mod assets;
 mod batch;
 mod batch_form;
@@ -79,7 +80,7 @@ pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Admin, Anyone, User};
-    batch::add(preview::add(validate::add(runs::add(run::add(job::add(routes))))))
+    admin::add(batch::add(preview::add(validate::add(runs::add(run::add(job::add(routes)))))))
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/new", Anyone, news::news)

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 139] = [
+const REQUESTS: [(&str, &str, &str); 168] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -47,6 +47,7 @@ const REQUESTS: [(&str, &str, &str); 139] = [
     ("GET", "/api/v1/feed", "/api/v1/feed"),
     ("GET", "/api/v1/images/{id}", "/api/v1/images/999"),
     ("POST", "/api/v1/validate", "/api/v1/validate"),
+    ("POST", "/api/v1/registry-kinds", "/api/v1/registry-kinds"),
     ("GET", "/api/v1/registries", "/api/v1/registries"),
     ("POST", "/api/v1/registries", "/api/v1/registries"),
     ("GET", "/api/v1/registries/{id}", "/api/v1/registries/999"),
@@ -61,6 +62,7 @@ const REQUESTS: [(&str, &str, &str); 139] = [
     ("DELETE", "/api/v1/scans/{id}", "/api/v1/scans/999"),
     ("GET", "/api/v1/scans/{id}/events", "/api/v1/scans/999/events"),
     ("GET", "/api/v1/scans/{id}/problems", "/api/v1/scans/999/problems"),
+    ("GET", "/api/v1/scans/{id}/problem-counts", "/api/v1/scans/999/problem-counts"),
     ("POST", "/api/v1/scans/{id}/confirm", "/api/v1/scans/999/confirm"),
     ("POST", "/api/v1/runs", "/api/v1/runs"),
     ("GET", "/api/v1/runs", "/api/v1/runs"),
@@ -105,6 +107,10 @@ const REQUESTS: [(&str, &str, &str); 139] = [
     ("GET", "/api/v1/system/configuration", "/api/v1/system/configuration"),
     ("GET", "/api/v1/system/history", "/api/v1/system/history"),
     ("POST", "/api/v1/demo", "/api/v1/demo"),
+    ("POST", "/api/v1/users", "/api/v1/users"),
+    ("GET", "/api/v1/users/{id}", "/api/v1/users/999"),
+    ("PATCH", "/api/v1/users/{id}", "/api/v1/users/999"),
+    ("DELETE", "/api/v1/users/{id}", "/api/v1/users/999"),
     ("POST", "/hooks/{token}", "/hooks/0123456789abcdef0123456789abcdef"),
     ("GET", "/schemas", "/schemas"),
     ("GET", "/schemas/seed/1.0.0/manifest.json", "/schemas/seed/1.0.0/manifest.json"),
@@ -149,6 +155,29 @@ const REQUESTS: [(&str, &str, &str); 139] = [
     ("GET", "/batch/{id}", "/batch/x"),
     ("POST", "/batch/{id}/cancel", "/batch/x/cancel"),
     ("POST", "/batch/{id}/rerun", "/batch/x/rerun"),
+    ("GET", "/admin/registries", "/admin/registries"),
+    ("GET", "/admin/registries/new", "/admin/registries/new"),
+    ("POST", "/admin/registries/new", "/admin/registries/new"),
+    ("GET", "/admin/registries/{id}", "/admin/registries/999"),
+    ("POST", "/admin/registries/{id}/scan", "/admin/registries/999/scan"),
+    ("POST", "/admin/registries/{id}/cancel", "/admin/registries/999/cancel"),
+    ("GET", "/admin/registries/{id}/problems", "/admin/registries/999/problems?scan=1"),
+    ("GET", "/admin/registries/{id}/repositories", "/admin/registries/999/repositories"),
+    ("GET", "/admin/registries/{id}/edit", "/admin/registries/999/edit"),
+    ("POST", "/admin/registries/{id}/edit", "/admin/registries/999/edit"),
+    ("GET", "/admin/registries/{id}/hook", "/admin/registries/999/hook"),
+    ("POST", "/admin/registries/{id}/hook", "/admin/registries/999/hook"),
+    ("POST", "/admin/registries/{id}/hook/remove", "/admin/registries/999/hook/remove"),
+    ("GET", "/admin/registries/{id}/held", "/admin/registries/999/held"),
+    ("POST", "/admin/registries/{id}/held", "/admin/registries/999/held"),
+    ("GET", "/admin/registries/{id}/delete", "/admin/registries/999/delete"),
+    ("POST", "/admin/registries/{id}/delete", "/admin/registries/999/delete"),
+    ("GET", "/admin/users", "/admin/users"),
+    ("POST", "/admin/users", "/admin/users"),
+    ("GET", "/admin/users/{id}", "/admin/users/999"),
+    ("POST", "/admin/users/{id}/role", "/admin/users/999/role"),
+    ("POST", "/admin/users/{id}/password", "/admin/users/999/password"),
+    ("POST", "/admin/users/{id}/delete", "/admin/users/999/delete"),
 ];
 
 const RUNNER_PASSWORD: &str = "ritas very own secret";

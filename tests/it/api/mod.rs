@@ -29,6 +29,7 @@ mod search;
 mod sessions;
 mod snapshots;
 mod system;
+mod users;
 mod validate;
 
 use serde_json::Value;

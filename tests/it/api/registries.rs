@@ -225,3 +225,82 @@ async fn a_password_that_cannot_be_unsealed_is_replaced() {
     registry.fault(Seen::is_catalog, ALWAYS, Fault::Status(503));
     patch(&silo, json!({"exclude": []})).await.expect(200);
 }
+
+/// A dry run asks the registry, and neither adds, changes nor deletes.
+async fn a_dry_run_changes_nothing(silo: TestApp) {
+    let registry = added(&silo).await;
+    let before = get(&silo).await;
+    let form = |name: &str, password: &str| json!({"name": name, "url": registry.url(), "org": "geo", "username": "ada", "password": password});
+    let check = async |form: Value| silo.admin().post("/api/v1/registries?dry_run=true", form).await;
+    let checked = check(form("other", "secret")).await.expect(200);
+    assert_eq!(checked.json(), json!({"kind": "distribution", "host": registry.host(), "notes": []}));
+    for (name, password, status, part) in
+        [("other", "wrong", 400, "does not accept"), ("mine", "secret", 409, "already exists")]
+    {
+        let why = check(form(name, password)).await.expect(status).error();
+        assert!(why.contains(part), "{why}");
+    }
+    let change = async |change: Value| {
+        let path = "/api/v1/registries/1?dry_run=true";
+        silo.admin().send(Method::PATCH, path, &[], change.to_string().into_bytes()).await
+    };
+    registry.clear_log();
+    assert_eq!(change(json!({"org": "art"})).await.expect(200).json()["kind"], "distribution");
+    assert!(registry.count(|seen| seen.authorization == Some(basic("ada", "secret"))) > 0, "the stored password");
+    change(json!({"password": "wrong"})).await.expect(400);
+    assert_eq!(get(&silo).await, before);
+
+    silo.scan(1).await;
+    let scanned = get(&silo).await;
+    assert_eq!((&scanned["images"], &scanned["failingRepositories"]), (&json!(1), &json!(0)));
+    let loss = silo.admin().delete("/api/v1/registries/1?dry_run=true").await.expect(200).json();
+    assert_eq!(loss, json!({"images": 1, "jobs": 1}));
+    // The job stays if another registry has it, too.
+    let mirror = FakeRegistry::start().await;
+    mirror.push("geo/a-seed", "1.0.0", &seed("a"));
+    silo.admin().post("/api/v1/registries", json!({"name": "mirror", "url": mirror.url()})).await.expect(201);
+    silo.scan(2).await;
+    let loss = silo.admin().delete("/api/v1/registries/1?dry_run=true").await.expect(200).json();
+    assert_eq!(loss, json!({"images": 1, "jobs": 0}));
+    silo.admin().delete("/api/v1/registries/9?dry_run=true").await.expect(404);
+    assert_eq!(silo.admin().get("/api/v1/registries").await.json().as_array().map(Vec::len), Some(2));
+
+    registry.fault(Seen::is_tags, ALWAYS, Fault::Status(500));
+    silo.scan(1).await;
+    assert_eq!(get(&silo).await["failingRepositories"], 1);
+    let failing = silo.user().get("/api/v1/registries/1/repositories?failing=true").await.expect(200).json();
+    assert_eq!(failing["items"][0]["name"], "geo/a-seed");
+    let none = silo.user().get("/api/v1/registries/2/repositories?failing=true").await.expect(200).json();
+    assert_eq!(none["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_sqlite() {
+    a_dry_run_changes_nothing(TestApp::start().await).await;
+}
+
+#[tokio::test]
+async fn a_dry_run_changes_nothing_postgres() {
+    a_dry_run_changes_nothing(TestApp::on_postgres().await).await;
+}
+
+#[tokio::test]
+async fn the_kind_of_an_address_is_found_out_without_credentials() {
+    let silo = TestApp::start().await;
+    let registry = FakeRegistry::start().await;
+    registry.require_basic("ada", "secret");
+    let kind = async |url: &str| silo.admin().post("/api/v1/registry-kinds", json!({"url": url})).await;
+    for (url, expected) in [
+        (registry.url().as_str(), "distribution"),
+        ("quay.io", "quay"),
+        ("/data/images", "layout"),
+        ("/a.tar", "archive"),
+    ] {
+        assert_eq!(kind(url).await.expect(200).json()["kind"], expected, "{url}");
+    }
+    assert!(registry.log().iter().all(|seen| seen.authorization.is_none()));
+    for (url, part) in [("", "registry url"), ("ftp://127.0.0.1", "must start with https://")] {
+        let why = kind(url).await.expect(400).error();
+        assert!(why.contains(part), "{url}: {why}");
+    }
+}

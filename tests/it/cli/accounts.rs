@@ -43,6 +43,12 @@ async fn users_are_kept_beside_a_running_service(engine: Engine) {
     login(&silo, "eve", "apples and pears").await.expect_failure(1);
     login(&silo, "eve", "oranges and lemons").await.expect_success();
 
+    let token = login(&silo, "eve", "oranges and lemons").await.expect_success();
+    let changed = user(&silo, &["role", "eve", "runner"], "").await;
+    assert_eq!(changed.stderr, "eve has the role runner; earlier tokens stop working.\n");
+    let old = silo.cli_with(&["scan"], &[("SILO_TOKEN", token.trim())], "").await;
+    assert_eq!(old.code, Some(1), "{old:?}");
+
     assert_eq!(user(&silo, &["rm", "eve"], "").await.stderr, "Deleted eve.\n");
     login(&silo, "eve", "oranges and lemons").await.expect_failure(1);
 }
@@ -58,6 +64,8 @@ async fn what_cannot_be_done_to_users_is_said() {
         (&["passwd", "nobody"], "some password\n", "nobody"),
         (&["add", "admin"], "some password\n", "User already exists with name admin"),
         (&["add", "eve", "--role", "queen"], "some password\n", "There is no role 'queen': give admin, runner or user"),
+        (&["role", "admin", "user"], "", "The last admin must stay one; make another user an admin first"),
+        (&["role", "admin", "queen"], "", "There is no role 'queen': give admin, runner or user"),
         (&["add", "eve"], "\n", "password"),
         (&["add", ""], "some password\n", "name"),
     ] {

@@ -2,6 +2,7 @@
 //! pages (`support/contract.rs`). `tests/pages/run` looks at them with a real browser.
 
 mod account;
+mod admin;
 mod assets;
 mod batch;
 mod errors;

@@ -76,6 +76,19 @@ async fn only_the_last_scan_and_only_a_held_one_can_be_confirmed() {
     let [last, before] = [&scans["items"][0], &scans["items"][1]];
     assert_eq!((&last["state"], &before["state"]), (&json!("held"), &json!("held")));
     confirm(&before["id"]).await.expect(409);
+    let id = &last["id"];
+    let counts = silo.user().get(&format!("/api/v1/scans/{id}/problem-counts")).await.expect(200).json();
+    assert_eq!(counts["items"], json!([{"code": "tags-vanished", "count": 6}]));
+    let vanished = silo.user().get(&format!("/api/v1/scans/{id}/problems?code=tags-vanished")).await.expect(200).json();
+    let first = json!({
+        "code": "tags-vanished", "repository": "fog-1.0.0-seed", "tag": "",
+        "message": "1 of 1 tags have vanished: 1.0.0",
+    });
+    assert_eq!((vanished["items"].as_array().map(Vec::len), &vanished["items"][0]), (Some(6), &first));
+    let others = silo.user().get(&format!("/api/v1/scans/{id}/problems?code=misnamed")).await.expect(200).json();
+    assert_eq!(others["items"], json!([]));
+    let wrong = silo.user().get(&format!("/api/v1/scans/{id}/problems?code=odd")).await.expect(400);
+    assert!(wrong.error().contains("There is no code 'odd'"), "{}", wrong.text);
     let reply = confirm(&last["id"]).await.expect(202);
     assert_eq!(reply.json()["trigger"], "confirmed");
 }

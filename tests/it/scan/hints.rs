@@ -107,7 +107,7 @@ async fn a_registry_that_fails_keeps_its_hint_until_it_answers() {
     let scans = house.app.scan_list(None, None, 2).await.unwrap();
     assert_eq!(scans[0].state, ScanState::Partial, "{scans:?}");
     assert_eq!(names(&house).await.len(), 6);
-    let repositories = store.repository_list(id, "", 10).await.unwrap();
+    let repositories = store.repository_list(id, 0, "", 10).await.unwrap();
     let failing: Vec<(&str, i64)> =
         repositories.iter().map(|repository| (repository.name.as_str(), repository.failures)).collect();
     assert_eq!(failing, [("geo/a-seed", 0), ("geo/b-seed", 0), ("geo/c-seed", 1)]);
@@ -116,7 +116,7 @@ async fn a_registry_that_fails_keeps_its_hint_until_it_answers() {
     house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
     work(&house).await;
     assert_eq!(names(&house).await.len(), 4);
-    assert_eq!(store.repository_list(id, "", 10).await.unwrap().len(), 2, "what is gone is forgotten");
+    assert_eq!(store.repository_list(id, 0, "", 10).await.unwrap().len(), 2, "what is gone is forgotten");
 }
 
 #[tokio::test]

@@ -142,7 +142,7 @@ async fn problems_of_what_is_passed_over_are_told_again() {
     let id = house.add_kind(RegistryKind::Zot, "geo", &registry.url(), "").await;
     for _ in 0..4 {
         let scan = scan(&house, id, ScanTrigger::Schedule).await;
-        let problems = house.app.scan_problems(scan.id, 0, 10).await.unwrap();
+        let problems = house.app.scan_problems(scan.id, "", 0, 10).await.unwrap();
         assert_eq!((problems.len(), scan.counts.problems), (1, 1), "{scan:?}");
         assert_eq!(problems[0].problem.code, "label-refused");
     }

@@ -127,7 +127,7 @@ async fn a_killed_scan_goes_on_where_it_was() {
     let shown = [counts.added, counts.changed, counts.unchanged, counts.removed, counts.tags, counts.problems];
     // One label is invalid, and the other three jobs' names do not match their repositories.
     assert_eq!(shown, [2, 2, 0, 1, 4, 4], "{counts:?}");
-    assert_eq!(house.app.scan_problems(scan, 0, 10).await.unwrap().len(), 4);
+    assert_eq!(house.app.scan_problems(scan, "", 0, 10).await.unwrap().len(), 4);
     assert_eq!(found(&house, "slush").await, 0, "it was gone when the first repository was listed");
     assert_eq!((found(&house, "icebergs").await, found(&house, "powder").await), (1, 1));
 }
@@ -150,8 +150,14 @@ async fn a_resumed_scan_reads_again_what_could_not_be_read() {
         let ended = house.app.scan_get(scan).await.unwrap();
         assert_eq!((ended.state, ended.attempts), (ScanState::Complete, 2), "{fault:?}: {ended:?}");
         assert_eq!((ended.counts.added, ended.counts.tags), (3, 3), "{fault:?}: {:?}", ended.counts);
-        let codes: Vec<String> =
-            house.app.scan_problems(scan, 0, 10).await.unwrap().into_iter().map(|found| found.problem.code).collect();
+        let codes: Vec<String> = house
+            .app
+            .scan_problems(scan, "", 0, 10)
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|found| found.problem.code)
+            .collect();
         assert!(
             !codes.iter().any(|code| code.ends_with("-failed") || code.ends_with("refused")),
             "{fault:?}: {codes:?}"

@@ -1,10 +1,13 @@
 //! Registries.
 
-use silo::catalog::{NewRegistry, RegistryId, RegistryRecord, ScanState, ScanTrigger, SecretChange, VerifiedMarks};
+use silo::catalog::{
+    ContentOutcome, NewRegistry, RegistryId, RegistryLoss, RegistryRecord, RegistrySize, ScanState, ScanTrigger,
+    SecretChange, VerifiedMarks,
+};
 use silo::store::{Error, SEAL_KEY, SealedChanges, SealedKind, SealedSecrets, SealedText};
 
 use super::both;
-use super::fixture::{at, claim, new_registry, registry, result, scan, seed};
+use super::fixture::{at, claim, content, new_registry, registry, result, scan, seed};
 
 fn sealed(password: Option<&str>, client_key: Option<&str>) -> SealedSecrets {
     SealedSecrets { password: password.map(str::to_owned), client_key: client_key.map(str::to_owned) }
@@ -207,4 +210,22 @@ both!(sealed_texts_are_replaced_all_together_or_not_at_all, |store| {
     let texts: Vec<String> = store.sealed_list().await.unwrap().into_iter().map(|sealed| sealed.text).collect();
     assert_eq!(texts, ["new p1", "new k1", "new h1"]);
     assert_eq!(store.key_check(SEAL_KEY).await.unwrap().as_deref(), Some("second"));
+});
+
+both!(what_a_registry_has_and_what_goes_with_it_is_counted, |store| {
+    let (one, two) = (registry(&store, "one").await, registry(&store, "two").await);
+    let (shared, alone) = (seed("shared", "1.0.0", "1.0.0"), seed("alone", "1.0.0", "1.0.0"));
+    let next = seed("alone", "2.0.0", "1.0.0");
+    let other = content("other", ContentOutcome::Unlabelled);
+    let found = [("a-seed", "1", &shared), ("b-seed", "1", &alone), ("b-seed", "2", &next), ("c", "1", &other)];
+    scan(&store, one.id, &found).await;
+    scan(&store, two.id, &[("a-seed", "1", &shared)]).await;
+    let size = |images| RegistrySize { images, failing_repositories: 0 };
+    assert_eq!(store.registry_sizes().await.unwrap(), [(one.id, size(3)), (two.id, size(1))]);
+    let loss = async |id| store.registry_loss(id).await.unwrap();
+    assert_eq!(loss(one.id).await, RegistryLoss { images: 3, jobs: 1 }, "the shared job stays");
+    assert_eq!(loss(two.id).await, RegistryLoss { images: 1, jobs: 0 });
+    assert_eq!(loss(RegistryId(99)).await, RegistryLoss::default());
+    store.registry_delete(two.id, at(3)).await.unwrap();
+    assert_eq!(loss(one.id).await, RegistryLoss { images: 3, jobs: 2 });
 });

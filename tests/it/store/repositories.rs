@@ -41,7 +41,7 @@ both!(a_hint_that_a_scan_began_after_is_not_asked_for_again, |store| {
 
 both!(a_hint_needs_a_registry, |store| {
     assert!(store.hint_insert(RegistryId(7), &["geo/a-seed".to_owned()], at(1)).await.is_err());
-    assert_eq!(store.repository_list(RegistryId(7), "", 10).await.unwrap(), []);
+    assert_eq!(store.repository_list(RegistryId(7), 0, "", 10).await.unwrap(), []);
 });
 
 both!(moments_of_a_clock_that_was_ahead_do_not_keep_hints_from_being_followed_or_for_ever, |store| {

@@ -160,11 +160,31 @@ both!(problems_are_numbered_and_paged, |store| {
     let mut partial = result(ScanState::Partial, Default::default(), vec![]);
     partial.step.problems = (1..=5).map(problem).collect();
     store.scan_finish(&claim, &partial, at(2)).await.unwrap();
-    let page = store.scan_problem_list(claim.id, 2, 2).await.unwrap();
+    let page = store.scan_problem_list(claim.id, "", 2, 2).await.unwrap();
     assert_eq!(page.iter().map(|problem| problem.seq).collect::<Vec<_>>(), [3, 4]);
     assert_eq!(page[0].problem.repository, "repo-3");
     assert_eq!(page[0].problem.message, "no\u{FFFD}answer 3");
-    assert_eq!(store.scan_problem_list(claim.id, 0, 100).await.unwrap().len(), 5);
+    assert_eq!(store.scan_problem_list(claim.id, "", 0, 100).await.unwrap().len(), 5);
+});
+
+both!(problems_are_counted_and_listed_by_code, |store| {
+    let hub = registry(&store, "hub").await;
+    let claim = claim(&store, hub.id).await;
+    let problem = |code: &str| NewScanProblem {
+        code: code.into(),
+        repository: "repo".into(),
+        tag: String::new(),
+        message: String::new(),
+    };
+    let mut partial = result(ScanState::Partial, Default::default(), vec![]);
+    partial.step.problems = ["misnamed", "tags-failed", "misnamed", "nameless"].map(problem).to_vec();
+    store.scan_finish(&claim, &partial, at(2)).await.unwrap();
+    let counts = store.scan_problem_counts(claim.id).await.unwrap();
+    let counts: Vec<_> = counts.iter().map(|one| (one.code.as_str(), one.count)).collect();
+    assert_eq!(counts, [("misnamed", 2), ("nameless", 1), ("tags-failed", 1)]);
+    assert_eq!(store.scan_problem_counts(ScanId(99)).await.unwrap(), []);
+    let page = store.scan_problem_list(claim.id, "misnamed", 1, 10).await.unwrap();
+    assert_eq!(page.iter().map(|one| one.seq).collect::<Vec<_>>(), [2], "after the first");
 });
 
 both!(ended_scans_are_listed_newest_first_and_pruned, |store| {
@@ -193,7 +213,7 @@ both!(ended_scans_are_listed_newest_first_and_pruned, |store| {
 
     assert_eq!(store.scan_prune(1).await.unwrap(), 2);
     assert_eq!(list(None, None, 10).await, [active, ids[3], ids[2]], "the newest ended of each, and the active one");
-    assert_eq!(store.scan_problem_list(ids[0], 0, 10).await.unwrap(), [], "problems go with their scan");
+    assert_eq!(store.scan_problem_list(ids[0], "", 0, 10).await.unwrap(), [], "problems go with their scan");
 });
 
 both!(what_hooks_ask_for_neither_counts_as_a_scan_of_the_registry_nor_crowds_them_out, |store| {

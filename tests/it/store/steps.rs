@@ -1,8 +1,8 @@
 //! Scans that commit in steps, stored state of repositories and configs, and trust in claimed metadata.
 
 use silo::catalog::{
-    ContentOutcome, ContentTrust, DigestContent, ImageId, KnownConfig, NewScanProblem, RepositoryState, ScanCounts,
-    ScanState, TagChanges, TagCounts, TagOutcome,
+    ContentOutcome, ContentTrust, DigestContent, ImageId, KnownConfig, NewScanProblem, RegistrySize, RepositoryState,
+    ScanCounts, ScanState, TagChanges, TagCounts, TagOutcome,
 };
 use silo::store::{Error, RepositoryScanResult, ScanStep, Store};
 
@@ -53,7 +53,7 @@ both!(steps_add_up_to_what_the_end_shows, |store| {
     end.step = last;
     store.scan_finish(&claim, &end, at(4)).await.unwrap();
     assert_eq!(jobs(&store).await, ["ice", "snow"]);
-    let problems = store.scan_problem_list(claim.id, 0, 10).await.unwrap();
+    let problems = store.scan_problem_list(claim.id, "", 0, 10).await.unwrap();
     let seen: Vec<(i64, &str, &str)> =
         problems.iter().map(|found| (found.seq, &*found.problem.repository, &*found.problem.tag)).collect();
     assert_eq!(seen, [(1, "a", "1"), (2, "a", "1.5"), (3, "a", "2"), (4, "b", "1")], "by what they are about");
@@ -102,15 +102,19 @@ both!(what_is_known_of_repositories, |store| {
     let shown = [counts.requests, counts.repositories, counts.repositories_done, counts.tags, counts.problems];
     assert_eq!(counts.outcomes.get(TagOutcome::Seed), 6);
     assert_eq!(shown, [7, 3, 2, 8, 1], "repositories that are not done are looked into again");
-    assert_eq!(store.scan_problem_list(claim.id, 0, 10).await.unwrap()[0].problem, problem("a", "1"));
+    assert_eq!(store.scan_problem_list(claim.id, "", 0, 10).await.unwrap()[0].problem, problem("a", "1"));
 
     let again = ScanStep { repositories: vec![failed("b", "refused"), failed("a", "gone")], ..ScanStep::default() };
     store.scan_step(&claim, &again, at(6)).await.unwrap();
-    let shown = store.repository_list(hub.id, "", 10).await.unwrap();
+    let shown = store.repository_list(hub.id, 0, "", 10).await.unwrap();
     let shown: Vec<_> =
         shown.iter().map(|r| (r.name.as_str(), r.tags, r.failures, r.failing_since, &*r.failure)).collect();
     assert_eq!(shown, [("a", 3, 1, Some(at(6)), "gone"), ("b", 0, 2, Some(at(5)), "refused"), ("c", 3, 0, None, "")]);
-    assert_eq!(store.repository_list(hub.id, "a", 1).await.unwrap()[0].name, "b");
+    assert_eq!(store.repository_list(hub.id, 0, "a", 1).await.unwrap()[0].name, "b");
+    let failing = store.repository_list(hub.id, 1, "", 10).await.unwrap();
+    assert_eq!(failing.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let size = RegistrySize { images: 0, failing_repositories: 2 };
+    assert_eq!(store.registry_sizes().await.unwrap(), [(hub.id, size)]);
     let states = store.repository_states(hub.id).await.unwrap();
     assert_eq!((states[0].listed_by.0, states[0].change_signal.as_str()), (0, ""), "not to be relied on");
 

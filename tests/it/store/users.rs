@@ -62,6 +62,38 @@ both!(the_last_admin_stays, |store| {
     assert_eq!(store.user_list().await.unwrap(), [ada]);
 });
 
+both!(a_role_changes_and_ends_the_sessions, |store| {
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", UserRole::User, at(1)).await.unwrap();
+    for (jti, user) in [("a", &ada), ("b", &bob)] {
+        store.session_insert(user.id, &session(jti, 10)).await.unwrap();
+    }
+    assert!(matches!(store.user_set_role(ada.id, UserRole::Runner).await, Err(Error::LastAdmin)));
+    assert!(store.user_set_role(ada.id, UserRole::Admin).await.unwrap(), "stays one");
+    assert_eq!(user_of(&store, "a", at(2)).await, None);
+    assert!(store.user_set_role(bob.id, UserRole::Admin).await.unwrap());
+    assert_eq!(user_of(&store, "b", at(2)).await, None);
+    assert!(store.user_set_role(ada.id, UserRole::User).await.unwrap(), "there is another admin now");
+    assert!(!store.user_set_role(UserId(99), UserRole::User).await.unwrap());
+    let roles: Vec<UserRole> = store.user_list().await.unwrap().into_iter().map(|user| user.role).collect();
+    assert_eq!(roles, [UserRole::User, UserRole::Admin]);
+});
+
+both!(what_is_known_of_logins_is_told, |store| {
+    let ada = store.user_insert("ada", "hash", UserRole::Admin, at(1)).await.unwrap();
+    let bob = store.user_insert("bob", "hash", UserRole::User, at(1)).await.unwrap();
+    for (jti, until) in [("a", 10), ("b", 20)] {
+        store.session_insert(ada.id, &session(jti, until)).await.unwrap();
+    }
+    store.login_network_keep(ada.id, "192.0.2.0/24", at(3)).await.unwrap();
+    store.login_network_keep(ada.id, "198.51.100.0/24", at(5)).await.unwrap();
+    let mut found = store.user_overviews(&[ada.id, bob.id], at(15)).await.unwrap();
+    found.sort_by_key(|one| one.user.id);
+    let facts: Vec<_> = found.into_iter().map(|one| (one.user, one.last_login_at, one.sessions)).collect();
+    assert_eq!(facts, [(ada, Some(at(5)), 1), (bob, None, 0)]);
+    assert_eq!(store.user_overviews(&[], at(15)).await.unwrap(), []);
+});
+
 both!(of_two_admins_deleted_at_once_one_stays, |store| {
     for round in 0..10 {
         let mut admins = store.user_list().await.unwrap();

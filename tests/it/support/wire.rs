@@ -7,15 +7,18 @@ use silo::api::events::EventPageReply;
 use silo::api::images::{ImageDetailReply, ImageReply};
 use silo::api::jobs::{JobComparisonReply, JobDetailReply, JobOriginReply, JobReply};
 use silo::api::problem::ProblemReply;
-use silo::api::registries::{HookReply, RegistryReply, RepositoryReply};
+use silo::api::registries::{
+    HookReply, RegistryCheckReply, RegistryKindReply, RegistryLossReply, RegistryReply, RepositoryReply,
+};
 use silo::api::runs::{
     BatchOutputReply, BatchReply, LogLinesReply, OutputListReply, PlannedBatchReply, PlannedRunReply, RunPageReply,
     RunReply, RunSummaryReply, SampleListReply, UploadReply,
 };
-use silo::api::scans::{ScanProblemReply, ScanReply};
+use silo::api::scans::{ScanProblemCountsReply, ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
 use silo::api::sessions::{SessionListReply, TicketReply, TokenReply, UserReply};
 use silo::api::system::{ConfiguredOptionReply, LoadHistoryReply, SystemFindingReply, SystemReply};
+use silo::api::users::UserOverviewReply;
 use silo::api::{PageReply, VersionReply, WholeListReply};
 
 /// Compares a JSON reply of a route with its type; `asked` is the address with its query.
@@ -32,7 +35,8 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("POST", "tickets") => same::<TicketReply>(text),
         ("GET", "me/sessions") => same::<SessionListReply>(text),
         ("GET", "me") => same::<UserReply>(text),
-        ("GET", "users") => same::<PageReply<UserReply>>(text),
+        ("GET", "users") => same::<PageReply<UserOverviewReply>>(text),
+        (_, "users" | "users/{id}") => same::<UserOverviewReply>(text),
         ("GET", "search") => same::<SearchReply>(text),
         ("GET", "suggest") => same::<SuggestReply>(text),
         ("GET", "events") => same::<EventPageReply>(text),
@@ -43,10 +47,16 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "jobs/{id}/origins") => same::<PageReply<JobOriginReply>>(text),
         ("GET", "jobs/{id}/compare/{versions}") => same::<JobComparisonReply>(text),
         ("GET", "registries") => same::<Vec<RegistryReply>>(text),
+        ("POST", "registry-kinds") => same::<RegistryKindReply>(text),
+        ("DELETE", "registries/{id}") => same::<RegistryLossReply>(text),
+        ("POST", "registries") | ("PATCH", "registries/{id}") if asked.contains("dry_run=true") => {
+            same::<RegistryCheckReply>(text)
+        }
         ("POST", "registries") | (_, "registries/{id}") => same::<RegistryReply>(text),
         ("GET", "registries/{id}/repositories") => same::<PageReply<RepositoryReply>>(text),
         ("POST", "registries/{id}/hook") => same::<HookReply>(text),
         ("GET", "scans") => same::<PageReply<ScanReply>>(text),
+        ("GET", "scans/{id}/problem-counts") => same::<ScanProblemCountsReply>(text),
         ("GET", "scans/{id}/problems") => same::<PageReply<ScanProblemReply>>(text),
         (_, "registries/{id}/scans" | "scans/{id}" | "scans/{id}/confirm") => same::<ScanReply>(text),
         ("POST", "runs") if asked.contains("dry_run=true") => same::<PlannedRunReply>(text),

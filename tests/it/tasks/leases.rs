@@ -96,6 +96,6 @@ async fn what_an_older_silo_judged_is_judged_again() {
     house.app.scan_request(id, ScanTrigger::Manual).await.unwrap();
     assert!(house.app.scan_work(&CancellationToken::new()).await.unwrap());
     let scan = house.app.scan_list(None, None, 1).await.unwrap()[0].id;
-    let problems = house.app.scan_problems(scan, 0, 10).await.unwrap();
+    let problems = house.app.scan_problems(scan, "", 0, 10).await.unwrap();
     assert_eq!(problems[0].problem.code, "manifest-invalid", "scans tell it again");
 }

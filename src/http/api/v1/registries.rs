@@ -1,30 +1,47 @@
 //! `/api/v1/registries`.
 
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
 
 use super::limit;
 use crate::api::PageReply;
-use crate::api::registries::{LastScanReply, RegistryAddForm, RegistryChangeForm, RegistryReply, RepositoryReply};
-use crate::app::{
-    App, CheckedRegistry, Error, RegistryChange, RegistryForm, RegistryStatus, UserSession, ca_fingerprints,
+use crate::api::registries::{
+    LastScanReply, RegistryAddForm, RegistryChangeForm, RegistryCheckReply, RegistryKindForm, RegistryKindReply,
+    RegistryLossReply, RegistryReply, RepositoryReply,
 };
-use crate::catalog::{RegistryId, RegistryKind, ScanRecord, ScannedRepository, UserRole, VerifiedMarks};
+use crate::app::{
+    App, CheckedRegistry, Error, RegistryChange, RegistryCheck, RegistryForm, RegistryStatus, UserSession,
+    ca_fingerprints,
+};
+use crate::catalog::{
+    RegistryId, RegistryKind, RegistryLoss, RegistrySize, ScanRecord, ScannedRepository, UserRole, VerifiedMarks,
+};
 use crate::http::error::Result;
 use crate::http::extract::{JsonBody, PathParameters, QueryParameters, id};
 
-/// Paging parameters of a list whose cursor is a name.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NamePagingQuery {
+pub(super) struct RepositoryListQuery {
+    /// Only those whose last scan failed.
+    #[serde(default)]
+    failing: bool,
     limit: Option<u32>,
+    /// A name.
     #[serde(default)]
     cursor: String,
 }
 
-fn registry_reply(RegistryStatus { registry, last_scan }: RegistryStatus, is_admin: bool) -> RegistryReply {
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrialQuery {
+    /// Check only; add, change and delete nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+fn registry_reply(RegistryStatus { registry, last_scan, size }: RegistryStatus, is_admin: bool) -> RegistryReply {
     RegistryReply {
         ca_fingerprints: ca_fingerprints(&registry),
         id: registry.id.0,
@@ -43,6 +60,8 @@ fn registry_reply(RegistryStatus { registry, last_scan }: RegistryStatus, is_adm
         created_at: registry.created_at,
         next_scan_at: registry.next_scan_at,
         last_scan: last_scan.map(last_scan_reply),
+        images: size.images,
+        failing_repositories: size.failing_repositories,
         verified: registry.verified.registry,
         verified_namespaces: registry.verified.namespaces,
         notes: Vec::new(),
@@ -68,14 +87,23 @@ pub(super) async fn list(
     Ok(axum::Json(registries.into_iter().map(|registry| registry_reply(registry, is_admin)).collect()))
 }
 
+/// The kind of the registry at an address, which need not be added.
+pub(super) async fn kind(
+    State(app): State<App>,
+    JsonBody(form): JsonBody<RegistryKindForm>,
+) -> Result<axum::Json<RegistryKindReply>> {
+    Ok(axum::Json(RegistryKindReply { kind: app.registry_kind(&form.url).await?.as_str().into() }))
+}
+
 pub(super) async fn add(
     State(app): State<App>,
+    QueryParameters(TrialQuery { dry_run }): QueryParameters<TrialQuery>,
     JsonBody(form): JsonBody<RegistryAddForm>,
-) -> Result<impl IntoResponse> {
+) -> Result<Response> {
     let form = RegistryForm {
         name: form.name,
         url: form.url,
-        kind: form.kind.as_deref().map(kind).transpose()?,
+        kind: form.kind.as_deref().map(kind_named).transpose()?,
         org: form.org,
         username: form.username,
         password: form.password,
@@ -88,11 +116,18 @@ pub(super) async fn add(
         schedule: form.schedule,
         verified: VerifiedMarks { registry: form.verified, namespaces: form.verified_namespaces },
     };
+    if dry_run {
+        return Ok(checked(app.registry_check(&form).await?));
+    }
     let CheckedRegistry { registry, notes } = app.registry_add(&form).await?;
     let location = [(header::LOCATION, format!("/api/v1/registries/{}", registry.id))];
-    let status = RegistryStatus { registry, last_scan: None };
+    let status = RegistryStatus { registry, last_scan: None, size: RegistrySize::default() };
     let view = RegistryReply { notes, ..registry_reply(status, true) };
-    Ok((StatusCode::CREATED, location, axum::Json(view)))
+    Ok((StatusCode::CREATED, location, axum::Json(view)).into_response())
+}
+
+fn checked(RegistryCheck { kind, host, notes }: RegistryCheck) -> Response {
+    axum::Json(RegistryCheckReply { kind: kind.as_str().into(), host, notes }).into_response()
 }
 
 pub(super) async fn get(
@@ -107,10 +142,10 @@ pub(super) async fn get(
 pub(super) async fn repositories(
     State(app): State<App>,
     PathParameters(registry): PathParameters<String>,
-    QueryParameters(asked): QueryParameters<NamePagingQuery>,
+    QueryParameters(asked): QueryParameters<RepositoryListQuery>,
 ) -> Result<axum::Json<PageReply<RepositoryReply>>> {
     let limit = limit(asked.limit)?;
-    let found = app.registry_repositories(RegistryId(id(&registry)?), &asked.cursor, limit).await?;
+    let found = app.registry_repositories(RegistryId(id(&registry)?), asked.failing, &asked.cursor, limit).await?;
     let next = found.last().filter(|_| found.len() == limit as usize).map(|last| last.name.clone());
     Ok(axum::Json(PageReply { items: found.into_iter().map(repository_reply).collect(), next }))
 }
@@ -118,8 +153,9 @@ pub(super) async fn repositories(
 pub(super) async fn change(
     State(app): State<App>,
     PathParameters(registry): PathParameters<String>,
+    QueryParameters(TrialQuery { dry_run }): QueryParameters<TrialQuery>,
     JsonBody(form): JsonBody<RegistryChangeForm>,
-) -> Result<axum::Json<RegistryReply>> {
+) -> Result<Response> {
     let change = RegistryChange {
         url: form.url,
         org: form.org,
@@ -136,21 +172,30 @@ pub(super) async fn change(
         verified_namespaces: form.verified_namespaces,
     };
     let id = RegistryId(id(&registry)?);
+    if dry_run {
+        return Ok(checked(app.registry_check_change(id, &change).await?));
+    }
     let notes = app.registry_change(id, &change).await?.notes;
-    Ok(axum::Json(RegistryReply { notes, ..registry_reply(app.registry_status(id).await?, true) }))
+    let view = RegistryReply { notes, ..registry_reply(app.registry_status(id).await?, true) };
+    Ok(axum::Json(view).into_response())
 }
 
 pub(super) async fn delete(
     State(app): State<App>,
     PathParameters(registry): PathParameters<String>,
-) -> Result<StatusCode> {
+    QueryParameters(TrialQuery { dry_run }): QueryParameters<TrialQuery>,
+) -> Result<Response> {
     let id = RegistryId(id(&registry)?);
+    if dry_run {
+        let RegistryLoss { images, jobs } = app.registry_loss(id).await?;
+        return Ok(axum::Json(RegistryLossReply { images, jobs }).into_response());
+    }
     app.registry_get(id).await?;
     app.registry_delete(id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn kind(word: &str) -> Result<RegistryKind> {
+fn kind_named(word: &str) -> Result<RegistryKind> {
     RegistryKind::parse(word).ok_or_else(|| {
         let known: Vec<&str> = RegistryKind::ALL.iter().map(|kind| kind.as_str()).collect();
         Error::Invalid(format!("There is no kind of registry '{word}'; there are {}", known.join(", "))).into()

@@ -7,12 +7,13 @@ use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
 use serde::Deserialize;
 
-use super::{NumberPagingQuery, limit};
+use super::limit;
 use crate::api::PageReply;
-use crate::api::scans::{ScanCountsReply, ScanProblemReply, ScanReply};
+use crate::api::scans::{ScanCountsReply, ScanProblemCountReply, ScanProblemCountsReply, ScanProblemReply, ScanReply};
 use crate::app::{App, UserSession};
 use crate::catalog::{
-    NewScanProblem, OutcomeGroup, RegistryId, ScanCounts, ScanId, ScanProblem, ScanRecord, ScanTrigger,
+    NewScanProblem, OutcomeGroup, RegistryId, ScanCounts, ScanId, ScanProblem, ScanProblemCount, ScanRecord,
+    ScanTrigger,
 };
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters, id};
@@ -51,6 +52,16 @@ fn problem_reply(ScanProblem { problem, .. }: ScanProblem) -> ScanProblemReply {
 #[serde(deny_unknown_fields)]
 pub(super) struct ScanListQuery {
     registry: Option<i64>,
+    limit: Option<u32>,
+    cursor: Option<i64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ProblemListQuery {
+    /// Empty for all.
+    #[serde(default)]
+    code: String,
     limit: Option<u32>,
     cursor: Option<i64>,
 }
@@ -111,12 +122,21 @@ pub(super) async fn cancel(
 pub(super) async fn problems(
     State(app): State<App>,
     PathParameters(scan): PathParameters<String>,
-    QueryParameters(asked): QueryParameters<NumberPagingQuery>,
+    QueryParameters(asked): QueryParameters<ProblemListQuery>,
 ) -> Result<Json<PageReply<ScanProblemReply>>> {
     let limit = limit(asked.limit)?;
-    let found = app.scan_problems(ScanId(id(&scan)?), asked.cursor.unwrap_or(0), limit).await?;
+    let found = app.scan_problems(ScanId(id(&scan)?), &asked.code, asked.cursor.unwrap_or(0), limit).await?;
     let next = next_cursor(&found, limit, |problem| problem.seq);
     Ok(Json(PageReply { items: found.into_iter().map(problem_reply).collect(), next }))
+}
+
+pub(super) async fn problem_counts(
+    State(app): State<App>,
+    PathParameters(scan): PathParameters<String>,
+) -> Result<Json<ScanProblemCountsReply>> {
+    let counts = app.scan_problem_counts(ScanId(id(&scan)?)).await?;
+    let view = |ScanProblemCount { code, count }| ScanProblemCountReply { code, count };
+    Ok(Json(ScanProblemCountsReply { items: counts.into_iter().map(view).collect() }))
 }
 
 /// A full page may have a next one.

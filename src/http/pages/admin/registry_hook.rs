@@ -1,0 +1,85 @@
+//! `/admin/registries/{id}/hook`: makes, replaces and removes the address for a registry's notifications.
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::app::{App, Error, NewHook, UserSession};
+use crate::catalog::RegistryId;
+use crate::http::error::Result;
+use crate::http::extract::{PathParameters, id};
+use crate::http::pages::form::PageForm;
+use crate::http::pages::frame::PageSection;
+use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
+use crate::http::proxied::PublicUrl;
+
+#[derive(Template)]
+#[template(path = "admin_hook.html")]
+struct HookPage {
+    frame: PageFrame,
+    token: String,
+    id: RegistryId,
+    name: String,
+    has_hook: bool,
+    /// Only in the reply that makes it.
+    made: Option<NewHook>,
+    problem: Option<String>,
+}
+
+impl HookPage {
+    async fn read(app: &App, frame: PageFrame, session: &UserSession, id: RegistryId) -> Result<Self> {
+        let registry = app.registry_get(id).await?;
+        Ok(Self {
+            token: app.form_token(session),
+            frame: frame.in_section(PageSection::Admin),
+            id,
+            name: registry.name,
+            has_hook: registry.has_hook,
+            made: None,
+            problem: None,
+        })
+    }
+}
+
+pub(super) async fn show(
+    State(app): State<App>,
+    frame: PageFrame,
+    session: UserSession,
+    PathParameters(registry): PathParameters<String>,
+) -> Result<Response> {
+    reply(&HookPage::read(&app, frame, &session, RegistryId(id(&registry)?)).await?)
+}
+
+/// Makes a hook. The reply is the page with its address, not a redirect: only its hash is stored, so no other page can
+/// show it.
+pub(super) async fn make(
+    State(app): State<App>,
+    frame: PageFrame,
+    session: UserSession,
+    PublicUrl(base): PublicUrl,
+    PathParameters(registry): PathParameters<String>,
+    form: PageForm,
+) -> Result<Response> {
+    let id = RegistryId(id(&registry)?);
+    let secret = SecretString::from(form.text("secret"));
+    match app.hook_make(id, &base, Some(&secret)).await {
+        Ok(made) => reply(&HookPage { made: Some(made), ..HookPage::read(&app, frame, &session, id).await? }),
+        Err(why @ Error::Invalid(_)) => {
+            let page = HookPage::read(&app, frame, &session, id).await?;
+            let page = HookPage { problem: Some(why.to_string()), ..page };
+            reply_to_form(why, &page)
+        }
+        Err(why) => Err(why.into()),
+    }
+}
+
+pub(super) async fn remove(
+    State(app): State<App>,
+    PathParameters(registry): PathParameters<String>,
+    _form: PageForm,
+) -> Result<Response> {
+    let id = RegistryId(id(&registry)?);
+    app.hook_remove(id).await?;
+    Ok(see_other(&format!("/admin/registries/{id}?done=unhooked")))
+}
