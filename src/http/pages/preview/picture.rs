@@ -5,6 +5,9 @@ const LARGEST: u64 = 20 * 1024 * 1024;
 /// Most pixels of one that is shown: a small file may be a picture that takes all memory of a browser.
 const MOST_PIXELS: u64 = 64 * 1024 * 1024;
 
+/// Width and height of a picture of one kind, from its first bytes.
+type SizeReader = fn(&[u8]) -> Option<(u32, u32)>;
+
 /// What the first bytes of a picture tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PictureFacts {
@@ -18,9 +21,9 @@ pub(super) struct PictureFacts {
 impl PictureFacts {
     /// A picture of so many bytes, which begins with these. `None`: it is none, has no size, or is too large to be shown.
     pub(super) fn read(head: &[u8], length: u64) -> Option<Self> {
-        let readers =
-            [("image/png", png as fn(&[u8]) -> _), ("image/gif", gif), ("image/webp", webp), ("image/jpeg", jpeg)];
-        let read = |(media_type, size): (_, fn(&[u8]) -> Option<(u32, u32)>)| {
+        let readers: [(&'static str, SizeReader); 4] =
+            [("image/png", png), ("image/gif", gif), ("image/webp", webp), ("image/jpeg", jpeg)];
+        let read = |(media_type, size): (&'static str, SizeReader)| {
             size(head).map(|(width, height)| Self { media_type, width, height })
         };
         let found = readers.into_iter().find_map(read)?;
