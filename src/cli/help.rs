@@ -52,6 +52,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("user list", "silo user list"),
     ("user passwd", "silo user passwd ada"),
     ("user rm", "silo user rm ada"),
+    ("user role", "silo user role ada runner"),
     ("keys rotate", "silo keys rotate"),
     ("login", "silo login ada --server https://silo.example.org"),
     ("logout", "silo logout"),
