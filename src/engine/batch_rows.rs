@@ -31,7 +31,7 @@ impl TableFormat {
 }
 
 /// The rows of a table.
-pub struct TableRows {
+pub struct BatchTableRows {
     pub rows: Vec<TableRow>,
     /// A problem of the header, which affects all rows.
     pub fault: Option<String>,
@@ -68,12 +68,17 @@ pub enum CellValue {
 ///
 /// # Errors
 /// The table cannot be read as CSV, or is empty.
-pub fn read_table(text: &str, format: TableFormat, manifest: &SeedManifest, most: usize) -> Result<TableRows, String> {
+pub fn read_table(
+    text: &str,
+    format: TableFormat,
+    manifest: &SeedManifest,
+    most: usize,
+) -> Result<BatchTableRows, String> {
     let reader = TableReader { inputs: TableInputs::of(manifest), most };
     let text = without_mark(text);
     match format {
         TableFormat::Csv => reader.csv(text),
-        TableFormat::JsonLines => Ok(TableRows { rows: reader.json_lines(text), fault: None }),
+        TableFormat::JsonLines => Ok(BatchTableRows { rows: reader.json_lines(text), fault: None }),
     }
 }
 
@@ -123,7 +128,7 @@ struct TableReader<'m> {
 }
 
 impl TableReader<'_> {
-    fn csv(&self, text: &str) -> Result<TableRows, String> {
+    fn csv(&self, text: &str) -> Result<BatchTableRows, String> {
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         let (columns, fault) = self.columns(reader.headers().map_err(|why| why.to_string())?)?;
         let mut rows = Vec::new();
@@ -132,7 +137,7 @@ impl TableReader<'_> {
             let line = record.position().map(csv::Position::line);
             rows.push(TableRow { number: rows.len() + 1, line, cells: record_cells(&columns, &record) });
         }
-        Ok(TableRows { rows, fault })
+        Ok(BatchTableRows { rows, fault })
     }
 
     /// The input of each column, `None` if unknown; and the problem of the header, if any.
@@ -245,7 +250,7 @@ mod tests {
         SeedManifest::parse(&manifest.to_string()).expect("a manifest")
     }
 
-    fn read(text: &str) -> Result<TableRows, String> {
+    fn read(text: &str) -> Result<BatchTableRows, String> {
         read_table(text, TableFormat::of(text), &manifest(), 100)
     }
 

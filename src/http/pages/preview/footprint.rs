@@ -14,7 +14,7 @@ const MOST_POINTS: usize = 512;
 
 /// What a file shows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Footprint {
+pub(super) struct GeoFootprint {
     pub bounds: Option<GeoBounds>,
     /// The first ones, thinned; the ends of the others are closed if they were.
     pub shapes: Vec<Vec<[f64; 2]>>,
@@ -22,7 +22,7 @@ pub(super) struct Footprint {
     pub count: usize,
 }
 
-impl Footprint {
+impl GeoFootprint {
     /// Reads a document. `None`: it is no JSON, or has no coordinates.
     pub(super) fn read(file: impl Read) -> Option<Self> {
         let mut found = Self::default();
@@ -79,7 +79,7 @@ impl ThinnedShape {
 }
 
 /// Looks for coordinates in any value: of features, geometries, and collections of them.
-struct DocumentVisitor<'f>(&'f mut Footprint);
+struct DocumentVisitor<'f>(&'f mut GeoFootprint);
 
 impl<'de> DeserializeSeed<'de> for DocumentVisitor<'_> {
     type Value = ();
@@ -100,7 +100,7 @@ impl<'de> Visitor<'de> for DocumentVisitor<'_> {
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
                 "coordinates" => {
-                    if let Coordinates::Position(point) = map.next_value_seed(CoordinateVisitor(&mut *self.0))? {
+                    if let CoordinatePart::Position(point) = map.next_value_seed(CoordinateVisitor(&mut *self.0))? {
                         self.0.add(ThinnedShape::begin(point));
                     }
                 }
@@ -142,7 +142,7 @@ impl<'de> Visitor<'de> for DocumentVisitor<'_> {
 }
 
 /// A value below `coordinates`.
-enum Coordinates {
+enum CoordinatePart {
     Number(f64),
     Position([f64; 2]),
     /// A list of positions, which is added, or of such lists.
@@ -151,78 +151,78 @@ enum Coordinates {
     Other,
 }
 
-struct CoordinateVisitor<'f>(&'f mut Footprint);
+struct CoordinateVisitor<'f>(&'f mut GeoFootprint);
 
 impl<'de> DeserializeSeed<'de> for CoordinateVisitor<'_> {
-    type Value = Coordinates;
+    type Value = CoordinatePart;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Coordinates, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<CoordinatePart, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
 impl<'de> Visitor<'de> for CoordinateVisitor<'_> {
-    type Value = Coordinates;
+    type Value = CoordinatePart;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("coordinates")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Coordinates, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<CoordinatePart, A::Error> {
         let (mut numbers, mut count) = ([0.0; 2], 0);
         let mut shape: Option<ThinnedShape> = None;
         while let Some(element) = list.next_element_seed(CoordinateVisitor(&mut *self.0))? {
             match (element, &mut shape) {
-                (Coordinates::Number(number), _) => {
+                (CoordinatePart::Number(number), _) => {
                     // The third one is a height.
                     if let Some(place) = numbers.get_mut(count) {
                         *place = number;
                     }
                     count += 1;
                 }
-                (Coordinates::Position(point), Some(shape)) => shape.add(point),
-                (Coordinates::Position(point), none) => *none = Some(ThinnedShape::begin(point)),
-                (Coordinates::Shapes | Coordinates::Other, _) => {}
+                (CoordinatePart::Position(point), Some(shape)) => shape.add(point),
+                (CoordinatePart::Position(point), none) => *none = Some(ThinnedShape::begin(point)),
+                (CoordinatePart::Shapes | CoordinatePart::Other, _) => {}
             }
         }
         if let Some(shape) = shape {
             self.0.add(shape);
-            return Ok(Coordinates::Shapes);
+            return Ok(CoordinatePart::Shapes);
         }
         if count < 2 {
-            return Ok(Coordinates::Other);
+            return Ok(CoordinatePart::Other);
         }
         self.0.include(numbers);
-        Ok(Coordinates::Position(numbers))
+        Ok(CoordinatePart::Position(numbers))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Coordinates, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CoordinatePart, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Coordinates::Other)
+        Ok(CoordinatePart::Other)
     }
 
-    fn visit_f64<E>(self, number: f64) -> Result<Coordinates, E> {
-        Ok(Coordinates::Number(number))
+    fn visit_f64<E>(self, number: f64) -> Result<CoordinatePart, E> {
+        Ok(CoordinatePart::Number(number))
     }
 
-    fn visit_u64<E>(self, number: u64) -> Result<Coordinates, E> {
-        Ok(Coordinates::Number(number as f64))
+    fn visit_u64<E>(self, number: u64) -> Result<CoordinatePart, E> {
+        Ok(CoordinatePart::Number(number as f64))
     }
 
-    fn visit_i64<E>(self, number: i64) -> Result<Coordinates, E> {
-        Ok(Coordinates::Number(number as f64))
+    fn visit_i64<E>(self, number: i64) -> Result<CoordinatePart, E> {
+        Ok(CoordinatePart::Number(number as f64))
     }
 
-    fn visit_unit<E>(self) -> Result<Coordinates, E> {
-        Ok(Coordinates::Other)
+    fn visit_unit<E>(self) -> Result<CoordinatePart, E> {
+        Ok(CoordinatePart::Other)
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Coordinates, E> {
-        Ok(Coordinates::Other)
+    fn visit_bool<E>(self, _: bool) -> Result<CoordinatePart, E> {
+        Ok(CoordinatePart::Other)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Coordinates, E> {
-        Ok(Coordinates::Other)
+    fn visit_str<E>(self, _: &str) -> Result<CoordinatePart, E> {
+        Ok(CoordinatePart::Other)
     }
 }
 
@@ -233,8 +233,8 @@ mod tests {
 
     use super::*;
 
-    fn read(document: &Value) -> Option<Footprint> {
-        Footprint::read(document.to_string().as_bytes())
+    fn read(document: &Value) -> Option<GeoFootprint> {
+        GeoFootprint::read(document.to_string().as_bytes())
     }
 
     #[test]
@@ -269,11 +269,11 @@ mod tests {
             "{\"coordinates\": {\"a\": [1, 2]}}",
             &deep,
         ] {
-            assert_eq!(Footprint::read(text.as_bytes()), None, "{}", &text[..text.len().min(40)]);
+            assert_eq!(GeoFootprint::read(text.as_bytes()), None, "{}", &text[..text.len().min(40)]);
         }
         let whole = json!({"type": "Point", "coordinates": [1, 2]}).to_string();
         for end in 0..whole.len() {
-            assert_eq!(Footprint::read(&whole.as_bytes()[..end]), None, "cut to {end}");
+            assert_eq!(GeoFootprint::read(&whole.as_bytes()[..end]), None, "cut to {end}");
         }
     }
 
