@@ -60,9 +60,10 @@ pub use keys::{KeyRotation, rotate_seal_key};
 pub use load_history::{LOAD_INTERVAL, LoadSample};
 pub use registries::{CheckedRegistry, RegistryChange, RegistryForm, RegistryStatus, ca_fingerprints};
 pub use runs::{
-    ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, FileAddress, FileSpec, InputFile,
-    MOST_ROWS, PlannedBatch, PlannedRun, RequestedImage, RunChange, RunFolder, RunForm, RunInputs, RunOptions,
-    RunOutputFile, RunnableJob, SettingValue, SubmitOutcome,
+    ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, EarlierOutput, EarlierOutputPage,
+    EarlierRun, FileAddress, FileSpec, InputFile, KeptInputs, MOST_ROWS, PlannedBatch, PlannedRun, RequestedImage,
+    RunChange, RunFolder, RunForm, RunInputs, RunLimits, RunOptions, RunOutputFile, RunnableJob, SettingValue,
+    SubmitOutcome, UploadPosition,
 };
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{MatchDetails, SearchMatch, SearchOptions, SearchPage, SearchSuggestions};

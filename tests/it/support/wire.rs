@@ -9,8 +9,8 @@ use silo::api::jobs::{JobComparisonReply, JobDetailReply, JobOriginReply, JobRep
 use silo::api::problem::ProblemReply;
 use silo::api::registries::{HookReply, RegistryReply, RepositoryReply};
 use silo::api::runs::{
-    BatchOutputReply, BatchReply, OutputListReply, PlannedBatchReply, PlannedRunReply, RunPageReply, RunReply,
-    RunSummaryReply, SampleListReply, UploadReply,
+    BatchOutputReply, BatchReply, EarlierOutputReply, KnownUploadReply, OutputListReply, PlannedBatchReply,
+    PlannedRunReply, RunLimitsReply, RunPageReply, RunReply, RunSummaryReply, SampleListReply, UploadReply,
 };
 use silo::api::scans::{ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
@@ -50,6 +50,9 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "scans/{id}/problems") => same::<PageReply<ScanProblemReply>>(text),
         (_, "registries/{id}/scans" | "scans/{id}" | "scans/{id}/confirm") => same::<ScanReply>(text),
         ("POST", "runs") if asked.contains("dry_run=true") => same::<PlannedRunReply>(text),
+        ("GET", "runs/limits") => same::<RunLimitsReply>(text),
+        ("GET", "outputs") => same::<PageReply<EarlierOutputReply>>(text),
+        ("GET", "uploads") => same::<PageReply<KnownUploadReply>>(text),
         ("GET", "runs") => same::<RunPageReply>(text),
         ("POST", "runs" | "runs/{id}/rerun") | ("GET", "runs/{id}") => same::<RunReply>(text),
         (_, "runs/{id}/cancel" | "runs/{id}/events") => same::<RunSummaryReply>(text),

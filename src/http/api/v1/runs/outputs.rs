@@ -5,12 +5,14 @@ use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
-use crate::api::runs::{OutputFileReply, OutputListReply, RunOutputReply};
-use crate::app::{App, Error, RunOutputFile, UserSession};
+use crate::api::PageReply;
+use crate::api::runs::{EarlierOutputReply, OutputFileReply, OutputListReply, RunOutputReply};
+use crate::app::{App, EarlierOutput, Error, RunOutputFile, UserSession};
 use crate::engine::run::outputs::CapturedFile;
 use crate::http::error::Result;
-use crate::http::extract::PathParameters;
+use crate::http::extract::{PathParameters, QueryParameters, words};
 use crate::http::file::{ServedFile, serve};
 
 /// Characters that need no encoding in a path.
@@ -22,10 +24,7 @@ pub(super) async fn list(
     PathParameters(id): PathParameters<String>,
 ) -> Result<Json<OutputListReply>> {
     let outputs = app.run_outputs(&session, &id).await?;
-    let file = |left: CapturedFile| {
-        let url = format!("/api/v1/runs/{id}/files/{}", utf8_percent_encode(&left.path, &IN_PATH));
-        OutputFileReply { url: Some(url), ..left.into() }
-    };
+    let file = |left: CapturedFile| OutputFileReply { url: Some(url_of(&id, &left)), ..left.into() };
     let files = outputs.files.into_iter();
     Ok(Json(OutputListReply {
         files: files
@@ -34,6 +33,35 @@ pub(super) async fn list(
         json: outputs.json,
         extra: outputs.extra.into_iter().map(file).collect(),
     }))
+}
+
+fn url_of(run: &str, file: &CapturedFile) -> String {
+    format!("/api/v1/runs/{run}/files/{}", utf8_percent_encode(&file.path, &IN_PATH))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct EarlierOutputQuery {
+    /// Separated by commas; any of them.
+    #[serde(default)]
+    media_type: String,
+    cursor: Option<String>,
+}
+
+/// Outputs of the user's own runs.
+pub(super) async fn earlier(
+    State(app): State<App>,
+    session: UserSession,
+    QueryParameters(asked): QueryParameters<EarlierOutputQuery>,
+) -> Result<Json<PageReply<EarlierOutputReply>>> {
+    let media_types: Vec<String> = words("mediaType", &asked.media_type)?.into_iter().map(str::to_owned).collect();
+    let page = app.run_earlier_outputs(&session, &media_types, asked.cursor.as_deref()).await?;
+    let view = |earlier: EarlierOutput| {
+        let EarlierOutput { run, job, job_version, label, finished, output, file } = earlier;
+        let file = OutputFileReply { url: Some(url_of(&run, &file)), ..file.into() };
+        EarlierOutputReply { run, job, job_version, label, finished, output, file }
+    };
+    Ok(Json(PageReply { items: page.items.into_iter().map(view).collect(), next: page.next }))
 }
 
 /// The file of an output that has exactly one.
