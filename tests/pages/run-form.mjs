@@ -8,7 +8,7 @@ export async function runForm({ open, check, same, looksRight }) {
     await visit(`/session?next=${encodeURIComponent(PATH)}`);
     await page.fill("#username", "admin");
     await page.fill("#password", process.env.SILO_TEST_PASSWORD);
-    await page.click("#login button");
+    await Promise.all([page.waitForURL(`**${PATH}`), page.click("#login button")]);
   };
   /** Presses a button of the form, and waits for the page that comes. */
   const press = async (tab, words, status) => {
