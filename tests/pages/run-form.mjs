@@ -38,6 +38,7 @@ export async function runForm({ open, check, same, looksRight }) {
   await tab.page.setInputFiles('input[name="files.IMAGE"]', SCENE);
   await tab.page.waitForSelector(SENT);
   same(JSON.parse(await tab.page.inputValue(SENT)).name, SCENE.name, "a file is uploaded at once");
+  tab.expect(400);
   await tab.page.setInputFiles('input[name="files.IMAGE"]', { ...SCENE, name: "x".repeat(300) });
   await tab.page.waitForSelector(".sending .wrong");
   check((await tab.page.textContent(".sending .wrong")).includes("A file needs a name"), "why a file is not uploaded");
