@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::choices::as_value;
 use super::prefilled::{has_secret, is_kept_possible};
-use super::view::FormProblem;
+use super::problem::FormProblem;
 use crate::app::{
     EarlierRun, Error, FileAddress, FileSpec, InputFile, KeptInputs, RequestedImage, RunForm, RunInputs, RunOptions,
     SettingValue,
@@ -82,11 +83,6 @@ fn keep_sent(manifest: &SeedManifest, sent: &mut FileForm) {
         }
         sent.texts.add(field, as_value(&file));
     }
-}
-
-/// A file as the value of a field.
-pub fn as_value(file: &FileSpec) -> String {
-    serde_json::to_string(file).expect("texts are JSON")
 }
 
 fn inputs(manifest: &SeedManifest, texts: &FormTexts) -> RunInputs {

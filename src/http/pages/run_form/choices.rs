@@ -1,6 +1,5 @@
 //! Files that an input can be chosen from: uploads, and outputs of earlier runs.
 
-use super::asked::as_value;
 use crate::app::{EarlierOutput, FileSpec};
 use crate::catalog::UploadedFile;
 use crate::http::pages::job::bytes;
@@ -8,6 +7,11 @@ use crate::http::pages::ports::cut;
 
 /// Longest name of a file in a choice, in characters.
 const LONGEST_NAME: usize = 100;
+
+/// A file as the value of a field.
+pub fn as_value(file: &FileSpec) -> String {
+    serde_json::to_string(file).expect("texts are JSON")
+}
 
 /// A file that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use super::choices::{FileChoice, label, marked};
 use super::prefilled::{files_of, has_secret, is_kept_possible};
-use super::view::{FormProblem, FormRunner};
+use super::problem::FormProblem;
+use super::runner::FormRunner;
 use crate::app::{EarlierRun, RunLimits};
 use crate::http::pages::file_form::FormTexts;
 use crate::http::pages::ports::{extension, formats};

@@ -5,6 +5,8 @@ mod choices;
 mod fields;
 mod plan_view;
 mod prefilled;
+mod problem;
+mod runner;
 mod view;
 
 use axum::extract::{Request, State};
@@ -14,7 +16,8 @@ use serde::Deserialize;
 use self::asked::AskedRun;
 use self::plan_view::PlanView;
 use self::prefilled::prefilled;
-use self::view::{FormResult, FormRunner, FormSubject, RunFormPage};
+use self::runner::FormRunner;
+use self::view::{FormResult, FormSubject, RunFormPage};
 use super::file_form::FileForm;
 use super::{PageFrame, reply, reply_to_form, see_other};
 use crate::app::{App, EarlierRun, Error, JobKey, JobVersionChoice, SubmitOutcome, UserSession};

@@ -2,13 +2,13 @@
 
 use askama::Template;
 
-use super::choices::FileChoice;
 use super::fields::FormFields;
 use super::plan_view::PlanView;
 use super::prefilled::is_kept_possible;
-use crate::app::{App, EarlierRun, JobImageDetail, RunLimits, UserSession};
+use super::problem::FormProblem;
+use super::runner::FormRunner;
+use crate::app::{EarlierRun, JobImageDetail, RunLimits};
 use crate::catalog::ImageId;
-use crate::http::error::Result;
 use crate::http::pages::file_form::FormTexts;
 use crate::http::pages::job::bytes;
 use crate::http::pages::{PageFrame, filters};
@@ -17,8 +17,6 @@ use crate::seed::model::SeedManifest;
 
 /// Most other versions that the page links to.
 const MOST_VERSIONS: usize = 20;
-/// Most uploads that are offered.
-const MOST_UPLOADS: u32 = 50;
 
 /// The image that the form is for.
 pub struct FormSubject {
@@ -35,25 +33,6 @@ pub struct FormSubject {
     is_named: bool,
     /// Job version and package version of other images.
     others: Vec<(String, String)>,
-}
-
-/// What the page needs to know of the user, and of what the user has.
-pub struct FormRunner {
-    /// Of the forms of the session.
-    token: String,
-    pub limits: RunLimits,
-    pub uploads: Vec<FileChoice>,
-    /// Outputs of earlier runs, with their media types.
-    pub outputs: Vec<(Option<String>, FileChoice)>,
-}
-
-/// A problem of the form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormProblem {
-    /// The field, or another part of the run; empty for the whole.
-    pub subject: String,
-    /// A sentence without its subject.
-    pub message: String,
 }
 
 /// What came of the form that was sent.
@@ -110,12 +89,6 @@ struct OtherVersion {
     label: String,
 }
 
-impl FormProblem {
-    pub fn new(subject: &str, message: String) -> Self {
-        Self { subject: subject.to_owned(), message }
-    }
-}
-
 impl FormSubject {
     pub fn new(detail: JobImageDetail, is_named: bool) -> Self {
         let JobImageDetail { job, image, .. } = detail;
@@ -146,19 +119,6 @@ impl FormSubject {
 
     fn query(&self) -> String {
         if self.is_named { format!("?image={}", self.image_id) } else { String::new() }
-    }
-}
-
-impl FormRunner {
-    pub async fn of(app: &App, session: &UserSession) -> Result<Self> {
-        let uploads = app.upload_list(session, None, MOST_UPLOADS).await?;
-        let outputs = app.run_earlier_outputs(session, &[], None).await?.items;
-        Ok(Self {
-            token: app.form_token(session),
-            limits: app.run_limits(),
-            uploads: uploads.iter().map(FileChoice::of_upload).collect(),
-            outputs: outputs.iter().map(|it| (it.file.media_type.clone(), FileChoice::of_output(it))).collect(),
-        })
     }
 }
 
