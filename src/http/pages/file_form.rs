@@ -66,6 +66,7 @@ impl FileForm {
         let meter = meter.ok_or_else(|| Error::Internal("the request has no meter".to_owned()))?;
         let mut unproven = session_of_cookie(request.extensions());
         if !is_form(request.headers()) {
+            check_token(app, unproven.as_ref(), "")?;
             return Err(Error::Invalid("This form is sent as multipart/form-data".to_owned()).into());
         }
         let (mut parts, mut read, mut room) = (form_of(request).await?, Self::default(), LONGEST_FORM);

@@ -294,7 +294,7 @@ async fn a_form_of_another_site_stores_and_runs_nothing() {
     assert_eq!(uploads(&silo).await.as_array().map(Vec::len), Some(1));
     // Other bodies are no form, and texts have a limit.
     let headers = [("accept", BROWSER), ("cookie", browser.cookie.as_str()), OWN, ("content-type", "text/plain")];
-    silo.anonymous().send(Method::POST, PATH, &headers, b"do=run".to_vec()).await.expect(400);
+    silo.anonymous().send(Method::POST, PATH, &headers, b"do=run".to_vec()).await.expect(403);
     let long = form.with("json.NOTE", &"x".repeat(2 * 1024 * 1024));
     send(&browser, PATH, &long, &[]).await.expect(413);
 }

@@ -74,6 +74,7 @@ async fn send(
     QueryParameters(query): QueryParameters<RunFormQuery>,
     request: Request,
 ) -> Result<Response> {
+    let mut form = FileForm::read(&app, &session, request, asked::is_wanted).await?;
     let subject = subject(&app, version, query.image).await?;
     let Some(manifest) = &subject.manifest else {
         return reply_to_form(
@@ -81,7 +82,6 @@ async fn send(
             &RunFormPage::closed(frame, &subject),
         );
     };
-    let mut form = FileForm::read(&app, &session, request, asked::is_wanted).await?;
     let earlier = earlier(&app, &session, form.texts.text("from")).await?;
     let asked = AskedRun::read((subject.image_id, manifest), earlier.as_ref(), &mut form);
     let texts = form.texts;
