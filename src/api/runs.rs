@@ -154,6 +154,67 @@ pub struct UploadReply {
     pub size: i64,
 }
 
+/// A file that the user has uploaded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownUploadReply {
+    /// Of the content, in lower-case hexadecimal digits.
+    pub sha256: String,
+    pub name: String,
+    /// Bytes.
+    pub size: i64,
+    pub created: DateTime<Utc>,
+    /// When it was last uploaded, or used by a run.
+    pub used: DateTime<Utc>,
+}
+
+/// An output file of one of the user's runs: `GET /api/v1/outputs`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EarlierOutputReply {
+    /// Id of the run.
+    pub run: String,
+    /// Name of the job.
+    pub job: String,
+    pub job_version: String,
+    /// Label that the owner chose.
+    pub label: Option<String>,
+    pub finished: Option<DateTime<Utc>>,
+    /// Name of the output.
+    pub output: String,
+    pub file: OutputFileReply,
+}
+
+/// What a run may ask for: `GET /api/v1/runs/limits`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunLimitsReply {
+    /// Bytes of one uploaded file.
+    pub upload_bytes: u64,
+    /// Bytes of all files that a user has uploaded, and that runs of the user fetch.
+    pub user_bytes: u64,
+    /// Days after which an unused upload is removed.
+    pub keep_uploads_days: u32,
+    /// Folders of the server that files may be taken from.
+    pub input_roots: Vec<PathBuf>,
+    /// Folders of the server that may be mounted.
+    pub mount_roots: Vec<PathBuf>,
+    /// The longest time of an attempt, in seconds.
+    pub timeout_seconds: u64,
+    /// Attempts of a run that asks for no number of them.
+    pub tries: u32,
+    pub most_tries: u32,
+    /// Priority of a run that asks for none.
+    pub priority: u8,
+    pub highest_priority: u8,
+    /// Runs of one user that are queued or running.
+    pub active_runs: u32,
+    /// Characters.
+    pub longest_label: usize,
+    pub most_tags: usize,
+    /// Characters.
+    pub longest_tag: usize,
+}
+
 /// What a run would do: the reply to a request with `dry_run`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -65,10 +65,10 @@ pub use registries::{CheckedRegistry, RegistryChange, RegistryStatus, ca_fingerp
 pub use registry_check::{RegistryCheck, RegistryFieldProblem, RegistryForm, registry_field_problems};
 pub use registry_overview::RegistryOverview;
 pub use runs::{
-    ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, FileAddress, FileSpec, InputFile,
-    LONGEST_LOG_LINE, LogFollower, LogLine, LogLines, LogPlace, LogSelection, MOST_ROWS, PlannedBatch, PlannedRun,
-    RequestedImage, RunChange, RunDetail, RunFolder, RunForm, RunInputs, RunOptions, RunOutputFile, RunnableJob,
-    SettingValue, SubmitOutcome,
+    ArchiveFormat, AttemptLog, BatchOutputPage, BatchRowOutputs, BatchRows, EarlierOutput, EarlierOutputPage,
+    EarlierRun, FileAddress, FileSpec, InputFile, KeptInputs, LONGEST_LOG_LINE, LogFollower, LogLine, LogLines,
+    LogPlace, LogSelection, MOST_ROWS, PlannedBatch, PlannedRun, RequestedImage, RunChange, RunDetail, RunFolder,
+    RunForm, RunInputs, RunLimits, RunOptions, RunOutputFile, RunnableJob, SettingValue, SubmitOutcome, UploadPosition,
 };
 pub use scans::{RegistryScan, ScanOutcome};
 pub use search::{MatchDetails, SearchMatch, SearchOptions, SearchPage, SearchSuggestions};

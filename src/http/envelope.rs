@@ -35,7 +35,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 #[derive(Clone)]
 struct EnvelopeState {
     app: App,
-    /// Paths whose `POST` requests have the time limit of streamed bodies.
+    /// Routes whose `POST` requests have the time limit of streamed bodies.
     streamed: Arc<[&'static str]>,
 }
 
@@ -77,7 +77,7 @@ async fn envelope(
     let span = tracing::error_span!("request", id, method = word, path = shown(&path), from, user = field::Empty);
     let started = Instant::now();
     let prefix = PublicPrefix::of(request.headers(), &app);
-    let is_streamed = method == Method::POST && streamed.contains(&path.as_str());
+    let is_streamed = method == Method::POST && streamed.contains(&route.as_str());
     let most = match is_streamed {
         true => LONGEST_STREAM,
         false => Duration::from_secs(u64::from(app.settings().http.request_timeout_seconds)),

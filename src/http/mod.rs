@@ -9,6 +9,7 @@ mod envelope;
 mod error;
 mod extract;
 mod file;
+mod form_parts;
 mod hooks;
 mod operations;
 mod pages;

@@ -61,7 +61,7 @@ pub struct RouteTable {
     pub(super) app: App,
     pub(super) router: Router<App>,
     table: Vec<RouteEntry>,
-    /// Paths whose requests have the time limit of streamed bodies.
+    /// Routes whose `POST` requests have the time limit of streamed bodies.
     pub(super) streamed: Vec<&'static str>,
     admission: Arc<BodyAdmission>,
 }
@@ -122,6 +122,18 @@ impl RouteTable {
     {
         let entry = RouteEntry { method: Method::POST, path, access, content: RouteContent::Page };
         self.serve(entry, false, |filter| on(filter, handler))
+    }
+
+    /// The same for a form with files, which its handler reads with `FileForm` as they arrive.
+    pub fn add_file_form<H, T>(self, path: &'static str, access: RouteAccess, handler: H) -> Self
+    where
+        H: Handler<T, App>,
+        T: 'static,
+    {
+        let entry = RouteEntry { method: Method::POST, path, access, content: RouteContent::Page };
+        let mut routes = self.serve(entry, true, |filter| on(filter, handler).layer(DefaultBodyLimit::disable()));
+        routes.streamed.push(path);
+        routes
     }
 
     /// Adds a route that replies to `GET` with a page or with data, as the client asks.

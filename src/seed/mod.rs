@@ -12,6 +12,7 @@ mod json;
 pub mod label;
 pub mod listing;
 pub mod manifest;
+pub mod media_type;
 pub mod metadata;
 pub mod model;
 pub mod outline;

@@ -45,7 +45,7 @@ pub use self::registries::{SealedChanges, SealedSecrets};
 pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::{LoginAccount, SessionUser};
 pub use self::times::StoredTimes;
-pub use self::uploads::UploadRoom;
+pub use self::uploads::{UploadPosition, UploadRoom};
 use crate::catalog::{
     CatalogueImage, DigestContent, HintId, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase,
     RunStatus, RunSummary, ScanCounts, ScanId, ScanState, TagChanges, UserId,

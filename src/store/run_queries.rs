@@ -111,6 +111,23 @@ impl Store {
             .await
     }
 
+    /// Ids and records of the owner's successful runs that have their outputs, newest first; only with ids below `before`.
+    /// Records with more than a million characters are left out.
+    pub async fn run_list_records_with_outputs(
+        &self,
+        owner: UserId,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<(String, String)>> {
+        let mut conditions = QueryConditions::default();
+        conditions.add("owner_id = ?", QueryValue::Integer(owner.0));
+        conditions.add_plain("status = 'successful' AND purged_at IS NULL AND LENGTH(record) <= 1000000".to_owned());
+        if let Some(before) = before {
+            conditions.add("id < ?", QueryValue::Text(before.to_owned()));
+        }
+        conditions.sql("SELECT id, record FROM runs", &format!("ORDER BY id DESC LIMIT {limit}")).all(&self.db).await
+    }
+
     /// The runs of a batch after the row `after`, by row.
     pub async fn run_list_batch(&self, batch: &str, after: i64, limit: u32) -> Result<Vec<RunSummary>> {
         sql(concat!(

@@ -24,6 +24,13 @@ pub struct UploadRoom {
     pub most: u64,
 }
 
+/// The position of an upload in the list of its owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UploadPosition {
+    pub created_at: DateTime<Utc>,
+    pub sha256: String,
+}
+
 impl Store {
     /// Reserves space for an upload to a host; returns the total reserved, or `None` if less than needed is available.
     /// The reservation ends at `lease_until` unless renewed by another call. Leases that end later were made by a clock
@@ -184,6 +191,26 @@ impl Store {
             .bind(owner)
             .optional(&self.db)
             .await
+    }
+
+    /// A user's uploads after a position, newest first.
+    pub async fn upload_list(
+        &self,
+        owner: UserId,
+        after: Option<&UploadPosition>,
+        limit: u32,
+    ) -> Result<Vec<UploadedFile>> {
+        let (created_at, sha256) =
+            after.map_or((i64::MAX, ""), |it| (it.created_at.timestamp_millis(), it.sha256.as_str()));
+        sql("SELECT sha256, owner_id, name, size, created_at, used_at FROM uploads
+             WHERE owner_id = $1 AND (created_at, sha256) < ($2, $3)
+             ORDER BY created_at DESC, sha256 DESC LIMIT $4")
+        .bind(owner)
+        .bind(created_at)
+        .bind(sha256)
+        .bind(limit)
+        .all(&self.db)
+        .await
     }
 
     /// Deletes uploads that were not used since `before`; returns the digests that no other user has uploaded.

@@ -5,6 +5,7 @@ import { chromium } from "playwright-core";
 import { adminParts } from "./admin.mjs";
 import { TEXTS } from "./hostile.mjs";
 import { runParts } from "./runs.mjs";
+import { runForm } from "./run-form.mjs";
 import { sessionParts } from "./session.mjs";
 import { systemParts } from "./system.mjs";
 
@@ -21,6 +22,7 @@ const PAGES = [
   ["nothing found", "/search?q=zzzzqqqq", 200],
   ["nothing left", "/search?facet.tag=none", 200],
   ["job", "/job/ship-detection", 200],
+  ["run form of a stranger", "/job/ship-detection/2.3.0/1.0.0/run", 200],
   ["job with versions", "/job/ndvi", 200],
   ["older version", "/job/ndvi/1.2.0/1.0.0", 200],
   ["comparison", "/job/ndvi/compare/1.2.0..1.10.0", 200],
@@ -369,6 +371,7 @@ const parts = [
   ["no scripts", withoutScripts],
   ["scripts", () => withScripts(url)],
   ["prefix", () => belowPrefix(withScripts)],
+  ["run form", () => runForm({ open, check, same, looksRight })],
   ["tabs", tabs],
   ...sessionParts({ url, open, check, same, looksRight }),
   ...runParts({ open, check, same, looksRight, data }),

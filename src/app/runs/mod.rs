@@ -8,16 +8,19 @@ mod batches;
 mod cancel_and_retention;
 mod discarded_files;
 mod disk_space;
+mod earlier_outputs;
 mod fetched_inputs;
 mod files;
 mod host_paths;
 mod input_metadata;
 mod inputs;
+mod kept_inputs;
 mod log_follower;
 mod log_lines;
 mod rerun;
 mod resolved_input;
 mod run_inputs;
+mod run_limits;
 mod runnable_image;
 mod secrets;
 mod staging;
@@ -34,6 +37,7 @@ use crate::engine::plan::request::ContainerLayout;
 use crate::engine::run::record::RunRecord;
 use crate::store::StoredRun;
 
+pub use crate::store::UploadPosition;
 pub(super) use active::ActiveRuns;
 pub use archive::ArchiveFormat;
 pub(super) use attempt::LEASE as RUN_LEASE;
@@ -41,10 +45,13 @@ pub use batch_table::BatchRows;
 pub use batches::{BatchOutputPage, BatchRowOutputs, MOST_ROWS, PlannedBatch};
 pub(super) use discarded_files::stuck_in;
 pub(super) use disk_space::{RunDiskShortage, reserve};
+pub use earlier_outputs::{EarlierOutput, EarlierOutputPage};
 pub use files::{AttemptLog, RunFolder, RunOutputFile};
+pub use kept_inputs::{EarlierRun, KeptInputs};
 pub use log_follower::LogFollower;
 pub use log_lines::{LONGEST_LOG_LINE, LogLine, LogLines, LogPlace, LogSelection};
 pub use run_inputs::{FileAddress, FileSpec, InputFile, RunInputs, SettingValue};
+pub use run_limits::RunLimits;
 pub(super) use secrets::place as settings_place;
 pub use submit::{PlannedRun, RunnableJob, SubmitOutcome};
 pub(super) use uploads::remove_parts;
@@ -60,6 +67,8 @@ pub struct RunForm {
     pub platform: Option<String>,
     /// Whether an identical run may be returned instead of queueing this one.
     pub dedup: bool,
+    /// What is taken over from an earlier run.
+    pub kept: Option<KeptInputs>,
 }
 
 /// Changes of a run's form: for a row of a batch, or a rerun. What is not given stays as it was.

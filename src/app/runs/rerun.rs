@@ -51,23 +51,29 @@ impl App {
 
 /// The form of the earlier run, with changes applied.
 fn changed(spec: RunSpec, secrets: &RunSecrets, old: &RunRecord, change: &RunChange) -> Result<RunForm> {
-    let mut inputs = spec.inputs;
-    inputs.unmask(secrets);
-    let inputs = inputs.changed(&change.inputs, |a, b| variable_name(a) == variable_name(b));
-    check_secrets(&inputs)?;
-    let options = RunOptions {
-        timeout_seconds: spec.timeout_seconds,
-        max_tries: Some(old.max_tries),
-        priority: old.ticket.priority,
-        label: old.ticket.label.clone(),
-        tags: Some(old.ticket.tags.clone()),
-    };
-    Ok(RunForm {
+    let mut form = form_of(spec, old);
+    form.inputs.unmask(secrets);
+    form.inputs = form.inputs.changed(&change.inputs, |a, b| variable_name(a) == variable_name(b));
+    check_secrets(&form.inputs)?;
+    form.options = form.options.changed(&change.options);
+    Ok(form)
+}
+
+/// The form of an earlier run, with masks in place of secrets.
+pub(super) fn form_of(spec: RunSpec, old: &RunRecord) -> RunForm {
+    RunForm {
         image: RequestedImage::Reference(spec.image),
-        inputs,
-        options: options.changed(&change.options),
+        inputs: spec.inputs,
+        options: RunOptions {
+            timeout_seconds: spec.timeout_seconds,
+            max_tries: Some(old.max_tries),
+            priority: old.ticket.priority,
+            label: old.ticket.label.clone(),
+            tags: Some(old.ticket.tags.clone()),
+        },
         layout: spec.layout,
         platform: spec.platform,
         dedup: false,
-    })
+        kept: None,
+    }
 }

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use super::resolved_input::ResolvedInput;
+use super::run_limits::{PRIORITY, option_problems};
 use super::runnable_image::{RunnableImage, reference};
-use super::{RequestedImage, RunForm, RunOptions, RunSpec};
+use super::{RequestedImage, RunForm, RunSpec};
 use crate::auth::time_ordered_id;
 use crate::catalog::{RegistryId, RunSummary, UserAccount};
 use crate::config::RunNetwork;
@@ -26,16 +27,6 @@ use crate::seed::environment::variable_name;
 use crate::seed::model::SeedManifest;
 use crate::store::{self, NewRun};
 
-/// Most characters of a label, and of a tag; most tags of a run.
-const LONGEST_LABEL: usize = 200;
-const LONGEST_TAG: usize = 100;
-const MOST_TAGS: usize = 20;
-/// Most attempts that a form may request.
-const MOST_TRIES: u32 = 10;
-/// The highest priority.
-const HIGHEST: u8 = 9;
-/// Priority of a run whose form gives none.
-const PRIORITY: u8 = 4;
 /// Most problems that are reported.
 pub(super) const MOST_PROBLEMS: usize = 100;
 const MIB: u64 = 1024 * 1024;
@@ -116,7 +107,8 @@ impl App {
         {
             return Ok(SubmitOutcome::Alike(Box::new(alike)));
         }
-        let ticket = self.ticket(&session.user, form, None, None);
+        let rerun_of = form.kept.as_ref().map(|kept| kept.run.clone());
+        let ticket = self.ticket(&session.user, form, None, rerun_of);
         let (new, record) = self.new_run(session.user.clone(), form, prepared, ticket, None);
         self.queue(&[new]).await?;
         Ok(SubmitOutcome::Queued(Box::new(record)))
@@ -148,16 +140,16 @@ impl App {
         subject: Option<RunnableImage>,
         machine: Option<&ContainerEngine>,
     ) -> Result<PreparedRun> {
-        check_options(&form.options)?;
         let subject = match subject {
             Some(subject) => subject,
             None => self.run_subject(&form.image, machine).await?,
         };
+        let form = self.with_kept(user, form, &subject.manifest.job.name).await?;
         let now = self.0.clock.now();
         let id = time_ordered_id(now);
         let day = now.date_naive();
         let folder = RunPaths::of(&self.settings().runs_folder(), &subject.manifest, None, day, &id);
-        let mut problems = Vec::new();
+        let mut problems = option_problems(&form.options);
         let resolved = self.run_files(user, &form.inputs.files, None).await?.unwrap_or_else(|troubles| {
             problems.extend(troubles.into_iter().map(PlanProblem::from));
             Vec::new()
@@ -370,31 +362,6 @@ pub(super) fn too_many(there: u64, most: u64) -> Error {
 pub(super) fn unrunnable(mut problems: Vec<PlanProblem>) -> Error {
     problems.truncate(MOST_PROBLEMS);
     Error::Unrunnable(problems)
-}
-
-fn check_options(options: &RunOptions) -> Result<()> {
-    let invalid = |text: String| Err(Error::Invalid(text));
-    let label = options.label.as_deref().unwrap_or_default();
-    if label.chars().count() > LONGEST_LABEL || label.chars().any(char::is_control) {
-        return invalid(format!("label: at most {LONGEST_LABEL} characters, and no control characters"));
-    }
-    let is_tag = |tag: &String| {
-        !tag.trim().is_empty() && tag.chars().count() <= LONGEST_TAG && !tag.chars().any(char::is_control)
-    };
-    let tags = options.tags.as_deref().unwrap_or_default();
-    if tags.len() > MOST_TAGS || !tags.iter().all(is_tag) {
-        return invalid(format!("tags: at most {MOST_TAGS}, each of 1 to {LONGEST_TAG} characters"));
-    }
-    if options.priority.is_some_and(|priority| priority > HIGHEST) {
-        return invalid(format!("priority: 0 to {HIGHEST}"));
-    }
-    if options.max_tries.is_some_and(|tries| !(1..=MOST_TRIES).contains(&tries)) {
-        return invalid(format!("maxTries: 1 to {MOST_TRIES}"));
-    }
-    if options.timeout_seconds == Some(0) {
-        return invalid("timeoutSeconds: at least 1".to_owned());
-    }
-    Ok(())
 }
 
 fn once(tags: &[String]) -> Vec<String> {

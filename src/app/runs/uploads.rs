@@ -17,7 +17,7 @@ use super::super::accounts::UserSession;
 use super::super::{App, Error, Result};
 use crate::auth::random_id;
 use crate::catalog::{UploadedFile, UserId};
-use crate::store::UploadRoom;
+use crate::store::{UploadPosition, UploadRoom};
 
 /// How long a sender may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -133,6 +133,16 @@ impl App {
         let safe: String = sha256.chars().filter(char::is_ascii_hexdigit).take(64).collect();
         let folder = safe.get(..2).unwrap_or("00").to_owned();
         self.uploads_folder().join(folder).join(safe)
+    }
+
+    /// The user's uploads after a position, newest first.
+    pub async fn upload_list(
+        &self,
+        session: &UserSession,
+        after: Option<&UploadPosition>,
+        limit: u32,
+    ) -> Result<Vec<UploadedFile>> {
+        Ok(self.0.store.upload_list(session.user.id, after, limit).await?)
     }
 
     /// An upload of the user, and its path.

@@ -4,14 +4,15 @@
 use axum::body::Bytes;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request};
-use http::{StatusCode, header};
+use http::{Extensions, StatusCode};
 
 use crate::app::{App, Error, UserSession};
 use crate::http::cookies::SessionFromCookie;
 use crate::http::error::HttpFailure;
+use crate::http::form_parts::is_form;
 
 /// Name of the field with the token of the session's forms.
-const TOKEN: &str = "token";
+pub(super) const TOKEN: &str = "token";
 
 /// The fields of a form. If the session came from a cookie, the form carried its token.
 pub(super) struct PageForm(Vec<(String, String)>);
@@ -37,23 +38,15 @@ impl FromRequest<App> for PageForm {
     type Rejection = HttpFailure;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, HttpFailure> {
-        let is_from_cookie = request.extensions().get::<SessionFromCookie>().is_some();
-        let session = request.extensions().get::<UserSession>().cloned().filter(|_| is_from_cookie);
-        let form = Self(if has_parts(&request) { parts(request).await? } else { fields(request, app).await? });
-        if session.is_some_and(|session| !app.is_form_token(&session, form.text(TOKEN))) {
-            let why = "This form belongs to an earlier session. Load its page again, and send it from there";
-            return Err(Error::ForeignOrigin(why).into());
-        }
+        let session = session_of_cookie(request.extensions());
+        let is_in_parts = is_form(request.headers());
+        let form = Self(if is_in_parts { parts(request).await? } else { fields(request, app).await? });
+        check_token(app, session.as_ref(), form.text(TOKEN))?;
         if form.0.iter().any(|(_, value)| value.contains('\0')) {
             return Err(Error::Unprocessable("The form contains a NUL character".to_owned()).into());
         }
         Ok(form)
     }
-}
-
-fn has_parts(request: &Request) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
 }
 
 async fn fields(request: Request, app: &App) -> Result<Vec<(String, String)>, HttpFailure> {
@@ -81,5 +74,20 @@ fn unread(why: MultipartError) -> HttpFailure {
             Error::TooLarge("The form is longer than this page takes: send it in parts".to_owned()).into()
         }
         _ => why.into(),
+    }
+}
+
+/// The session whose token a form of the request must carry: one that came from a cookie.
+pub(super) fn session_of_cookie(request: &Extensions) -> Option<UserSession> {
+    request.get::<SessionFromCookie>().and_then(|_| request.get::<UserSession>().cloned())
+}
+
+/// # Errors
+/// [`Error::ForeignOrigin`] for a form without the token of this session.
+pub(super) fn check_token(app: &App, session: Option<&UserSession>, token: &str) -> Result<(), Error> {
+    let why = "This form belongs to an earlier session. Load its page again, and send it from there";
+    match session {
+        Some(session) if !app.is_form_token(session, token) => Err(Error::ForeignOrigin(why)),
+        _ => Ok(()),
     }
 }

@@ -30,7 +30,8 @@
 //! The content security policy forbids inline scripts and styles: no `style=""`, no `on…=""`.
 //! Every action is a form with `POST`, added with `RouteTable::add_form`: the handler reads it as `form::PageForm`, does
 //! one thing, and redirects with [`see_other`], or shows the page again with [`reply_to_form`]. A form has
-//! `<input type="hidden" name="token" value="{{ token }}">`, from `App::form_token`.
+//! `<input type="hidden" name="token" value="{{ token }}">`, from `App::form_token`. A form with files is added with
+//! `RouteTable::add_file_form`, has the token as its first field, and is read with `file_form::FileForm`.
 //!
 //! Routes are added in [`add`] with `RouteTable::add_page`. Security headers and error pages come from the envelope.
 
@@ -42,6 +43,7 @@ mod batch_form;
 mod charts;
 mod errors;
 mod facets;
+mod file_form;
 mod filters;
 mod form;
 pub(super) mod frame;
@@ -56,6 +58,7 @@ mod ports;
 mod preview;
 mod problems;
 mod run;
+mod run_form;
 mod run_state;
 mod runs;
 mod search;
@@ -80,7 +83,8 @@ pub(super) use page_headers::add_page_headers;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     use RouteAccess::{Admin, Anyone, User};
-    admin::add(batch::add(preview::add(validate::add(runs::add(run::add(job::add(routes)))))))
+    let routes = admin::add(batch::add(preview::add(validate::add(runs::add(run::add(job::add(routes)))))));
+    run_form::add(routes)
         .add_negotiated("/", Anyone, search::home)
         .add_page("/search", Anyone, search::search)
         .add_page("/new", Anyone, news::news)

@@ -78,7 +78,7 @@ fn title(ports: &[&JobPort], is_required: bool) -> String {
 }
 
 /// The formats of a file, such as `TIFF or JPEG 2000`, with ` ×n` for several files.
-fn formats(media_types: &[String], is_multiple: bool) -> String {
+pub fn formats(media_types: &[String], is_multiple: bool) -> String {
     let mut names: Vec<String> = Vec::new();
     for media_type in media_types {
         let name = format_name(media_type);
@@ -131,6 +131,26 @@ pub fn format_name(media_type: &str) -> String {
         _ => "",
     };
     if known.is_empty() { cut(media_type, LONGEST_FORMAT) } else { known.to_owned() }
+}
+
+/// The usual extension of files of a media type, without the dot; `None` for types that are not known here.
+pub fn extension(media_type: &str) -> Option<String> {
+    let format = format_name(media_type);
+    let known = match format.as_str() {
+        "TIFF" => "tif",
+        "JPEG 2000" => "jp2",
+        "JPEG" => "jpg",
+        "NITF" => "ntf",
+        "NetCDF" => "nc",
+        "HDF5" => "h5",
+        "GeoPackage" => "gpkg",
+        "text" => "txt",
+        "gzip" => "gz",
+        "PNG" | "GIF" | "GeoJSON" | "JSON" | "XML" | "GML" | "KML" | "CSV" | "HTML" | "LAS" | "LAZ" | "tar" | "zip"
+        | "PDF" => return Some(format.to_lowercase()),
+        _ => return None,
+    };
+    Some(known.to_owned())
 }
 
 /// What a job needs, such as `4 CPU, 12 GiB, 1 GPU`. Empty if it names none of these resources.

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 168] = [
+const REQUESTS: [(&str, &str, &str); 173] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -66,6 +66,7 @@ const REQUESTS: [(&str, &str, &str); 168] = [
     ("POST", "/api/v1/scans/{id}/confirm", "/api/v1/scans/999/confirm"),
     ("POST", "/api/v1/runs", "/api/v1/runs"),
     ("GET", "/api/v1/runs", "/api/v1/runs"),
+    ("GET", "/api/v1/runs/limits", "/api/v1/runs/limits"),
     ("GET", "/api/v1/runs/{id}", "/api/v1/runs/x"),
     ("DELETE", "/api/v1/runs/{id}", "/api/v1/runs/x"),
     ("GET", "/api/v1/runs/{id}/events", "/api/v1/runs/x/events"),
@@ -81,6 +82,8 @@ const REQUESTS: [(&str, &str, &str); 168] = [
     ("GET", "/api/v1/runs/{id}/samples", "/api/v1/runs/x/samples"),
     ("GET", "/run/{id}/view/{file}", "/run/x/view/y"),
     ("POST", "/api/v1/uploads", "/api/v1/uploads"),
+    ("GET", "/api/v1/outputs", "/api/v1/outputs"),
+    ("GET", "/api/v1/uploads", "/api/v1/uploads"),
     ("GET", "/api/v1/uploads/{sha256}", "/api/v1/uploads/00"),
     ("POST", "/api/v1/batches", "/api/v1/batches"),
     ("GET", "/api/v1/batches", "/api/v1/batches"),
@@ -127,6 +130,8 @@ const REQUESTS: [(&str, &str, &str); 168] = [
     ("GET", "/help/problems", "/help/problems"),
     ("GET", "/job/{name}", "/job/none"),
     ("GET", "/job/{name}/{job_version}/{package_version}", "/job/none/1.0.0/1.0.0"),
+    ("GET", "/job/{name}/{job_version}/{package_version}/run", "/job/none/1.0.0/1.0.0/run"),
+    ("POST", "/job/{name}/{job_version}/{package_version}/run", "/job/none/1.0.0/1.0.0/run"),
     ("GET", "/job/{name}/compare", "/job/none/compare"),
     ("GET", "/job/{name}/compare/{versions}", "/job/none/compare/1.0.0..2.0.0"),
     ("GET", "/image/{id}", "/image/999"),

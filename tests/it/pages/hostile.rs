@@ -36,7 +36,7 @@ async fn shown(text: &str, path: &str) -> String {
 }
 
 /// The structure of a page: its tags and the names of their attributes, without marks and boxes of characters.
-fn structure(html: &str) -> Vec<(String, Vec<String>)> {
+pub fn structure(html: &str) -> Vec<(String, Vec<String>)> {
     let is_ours = |tag: &StartTag| tag.name != "mark" && !tag.has_class("hidden-char");
     let parts = |tag: StartTag| (tag.name, tag.attributes.into_keys().collect());
     tags(html).into_iter().filter(is_ours).map(parts).collect()

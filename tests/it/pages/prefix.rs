@@ -11,6 +11,7 @@ async fn links_stay_below(silo: &TestApp, headers: &[(&str, &str)], prefix: &str
         "/search?q=nothing-like-that",
         "/new",
         "/validate?example=faulty",
+        "/job/job/1.0.0/1.0.0/run",
         "/help",
         "/no/such/page",
     ] {

@@ -83,6 +83,7 @@ async fn a_run_that_failed_says_why_before_all_else() {
     assert!(page.text.find("id=\"log-view\"").is_some_and(|log| why < log));
     assert_eq!(link(&page.text, "sub/a \"b\".json"), format!("/api/v1/runs/{id}/files/sub/a%20%22b%22.json"));
     assert_eq!(link(&page.text, "a.tif"), "/run/run-000099");
+    assert_eq!(link(&page.text, "Again with changes"), format!("/job/job/1.0.0/2.0.0/run?from={id}"));
     assert_eq!(link(&page.text, "sea & ice"), "/runs?tag=sea+%26+ice");
     assert_eq!(actions(&page.text), [format!("/run/{id}/again"), format!("/run/{id}/discard")]);
     assert!(!page.text.contains("data-events"), "nothing will change");

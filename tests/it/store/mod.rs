@@ -8,6 +8,7 @@ mod model;
 mod origins;
 mod registries;
 mod repositories;
+mod run_choices;
 mod runs;
 mod scans;
 mod schema;

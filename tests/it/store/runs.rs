@@ -14,7 +14,7 @@ const MANY: u64 = 1000;
 const FREE: u64 = 1000;
 
 /// A run of an owner, submitted at a time given by its number.
-fn run(number: i64, owner: i64) -> NewRun {
+pub(super) fn run(number: i64, owner: i64) -> NewRun {
     NewRun {
         id: id(number),
         owner_id: UserId(owner),
@@ -34,11 +34,11 @@ fn run(number: i64, owner: i64) -> NewRun {
 }
 
 /// Ids that sort like their numbers.
-fn id(number: i64) -> String {
+pub(super) fn id(number: i64) -> String {
     format!("run-{number:06}")
 }
 
-fn state(status: RunStatus, now: DateTime<Utc>) -> RunState {
+pub(super) fn state(status: RunStatus, now: DateTime<Utc>) -> RunState {
     let finished_at = status.is_final().then_some(now);
     RunState {
         status,
@@ -61,12 +61,12 @@ fn failed(name: &str, now: DateTime<Utc>) -> RunState {
     RunState { error_name, error_category, ..state(RunStatus::Failed, now) }
 }
 
-async fn insert(store: &Store, runs: &[NewRun]) {
+pub(super) async fn insert(store: &Store, runs: &[NewRun]) {
     store.run_insert(runs, MANY).await.expect("the runs are new");
 }
 
 /// Claims the next run at a time, for a minute.
-async fn claim(store: &Store, now: i64) -> Option<ClaimedRun> {
+pub(super) async fn claim(store: &Store, now: i64) -> Option<ClaimedRun> {
     claim_as(store, "here", &[], FREE, now).await
 }
 

@@ -11,8 +11,9 @@ use silo::api::registries::{
     HookReply, RegistryCheckReply, RegistryKindReply, RegistryLossReply, RegistryReply, RepositoryReply,
 };
 use silo::api::runs::{
-    BatchOutputReply, BatchReply, LogLinesReply, OutputListReply, PlannedBatchReply, PlannedRunReply, RunPageReply,
-    RunReply, RunSummaryReply, SampleListReply, UploadReply,
+    BatchOutputReply, BatchReply, EarlierOutputReply, KnownUploadReply, LogLinesReply, OutputListReply,
+    PlannedBatchReply, PlannedRunReply, RunLimitsReply, RunPageReply, RunReply, RunSummaryReply, SampleListReply,
+    UploadReply,
 };
 use silo::api::scans::{ScanProblemCountsReply, ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
@@ -60,6 +61,9 @@ pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text
         ("GET", "scans/{id}/problems") => same::<PageReply<ScanProblemReply>>(text),
         (_, "registries/{id}/scans" | "scans/{id}" | "scans/{id}/confirm") => same::<ScanReply>(text),
         ("POST", "runs") if asked.contains("dry_run=true") => same::<PlannedRunReply>(text),
+        ("GET", "runs/limits") => same::<RunLimitsReply>(text),
+        ("GET", "outputs") => same::<PageReply<EarlierOutputReply>>(text),
+        ("GET", "uploads") => same::<PageReply<KnownUploadReply>>(text),
         ("GET", "runs") => same::<RunPageReply>(text),
         ("POST", "runs" | "runs/{id}/rerun") | ("GET", "runs/{id}") => same::<RunReply>(text),
         (_, "runs/{id}/cancel" | "runs/{id}/events") => same::<RunSummaryReply>(text),

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{CatalogueImage, RegistryKind, RegistryRecord};
 use crate::engine::plan::docker_run::quoted;
-use crate::http::pages::ports::format_name;
+use crate::http::pages::ports::extension;
 use crate::seed::model::{JobInputFile, JsonType, SeedManifest};
 
 /// A group of commands for one purpose.
@@ -45,12 +45,12 @@ impl CopyableCommand {
 }
 
 /// `NAME=VALUE` for a shell.
-fn assigned(name: &str, value: &str) -> String {
+pub fn assigned(name: &str, value: &str) -> String {
     format!("{}={}", quoted(name), quoted(value))
 }
 
 /// Lines of one command.
-fn joined(lines: &[String]) -> String {
+pub fn joined(lines: &[String]) -> String {
     lines.join(" \\\n  ")
 }
 
@@ -168,24 +168,8 @@ fn example_file(file: &JobInputFile) -> String {
 
 fn one_file(file: &JobInputFile, number: &str) -> String {
     let name = file.name.to_lowercase();
-    let format = file.media_types.first().map(|media_type| format_name(media_type)).unwrap_or_default();
-    let extension = match format.as_str() {
-        "TIFF" => "tif",
-        "JPEG 2000" => "jp2",
-        "JPEG" => "jpg",
-        "NITF" => "ntf",
-        "NetCDF" => "nc",
-        "HDF5" => "h5",
-        "GeoPackage" => "gpkg",
-        "text" => "txt",
-        "gzip" => "gz",
-        "PNG" | "GIF" | "GeoJSON" | "JSON" | "XML" | "GML" | "KML" | "CSV" | "HTML" | "LAS" | "LAZ" | "tar" | "zip"
-        | "PDF" => {
-            return format!("{name}{number}.{}", format.to_lowercase());
-        }
-        _ => "dat",
-    };
-    format!("{name}{number}.{extension}")
+    let extension = file.media_types.first().and_then(|media_type| extension(media_type));
+    format!("{name}{number}.{}", extension.as_deref().unwrap_or("dat"))
 }
 
 /// An example for a command line: a string without quotes.

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
+pub(super) use self::commands::{assigned, joined};
 use self::view::JobPage;
 pub(super) use self::view::{TimeView, bytes};
 use super::{PageFrame, reply, see_other};

@@ -57,6 +57,8 @@ pub struct JobPage {
     badge_url: String,
     badge_markdown: String,
     canonical_url: String,
+    /// The form of a run.
+    run_url: String,
 }
 
 /// A sentence above the page, with a way on.
@@ -194,6 +196,7 @@ impl JobPage {
                 "{public_url}{}",
                 job_version_path(&name, &facts.job_version, &facts.package_version)
             ),
+            run_url: run_url(&frame, &job, &image),
             title: if facts.title.trim().is_empty() { name.clone() } else { facts.title.clone() },
             description: facts.description.clone(),
             people: people(&facts.maintainer, &facts.maint_org),
@@ -241,6 +244,15 @@ pub fn bytes(size: u64) -> String {
 
 fn query(name: &str, value: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
+}
+
+/// The address of the form of a run. It names the image, unless it is the one that stands for its versions.
+fn run_url(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> String {
+    let facts = &image.facts;
+    let mut packages = job.versions.iter().flat_map(|version| &version.packages);
+    let query = if packages.any(|it| it.image_id == image.id) { String::new() } else { format!("?image={}", image.id) };
+    let path = job_version_path(&facts.job_name, &facts.job_version, &facts.package_version);
+    frame.url(&format!("{path}/run{query}"))
 }
 
 fn people(maintainer: &str, organization: &str) -> String {

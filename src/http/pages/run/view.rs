@@ -36,6 +36,8 @@ pub struct RunPage {
     job_version: String,
     package_version: String,
     job_url: String,
+    /// The form of a run, with this run's inputs.
+    change_url: String,
     status: &'static str,
     sign: &'static str,
     phase: &'static str,
@@ -152,6 +154,7 @@ impl RunPage {
         let took = record.started.zip(record.finished).map(|(started, finished)| duration(finished - started));
         Self {
             job_url: frame.url(&job_path),
+            change_url: frame.url(&format!("{job_path}/run?from={id}")),
             stderr_url: format!("{run_url}/log/stderr"),
             archive_url: frame.url(&format!("/api/v1/runs/{id}/archive?format=zip")),
             events_url: (!record.status.is_final()).then(|| frame.url(&format!("/api/v1/runs/{id}/events"))),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::app::{
-    BatchRows, Error, FileSpec, InputFile, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs, RunOptions,
-    SettingValue,
+    BatchRows, Error, FileSpec, InputFile, KeptInputs, MOST_ROWS, RequestedImage, RunChange, RunForm, RunInputs,
+    RunOptions, SettingValue,
 };
 use crate::catalog::ImageId;
 use crate::engine::plan::request::ContainerLayout;
@@ -34,6 +34,18 @@ pub(super) struct RunSubmitForm {
     layout: ContainerLayout,
     platform: Option<String>,
     dedup: bool,
+    kept: Option<KeptForm>,
+}
+
+/// What is taken over from an earlier run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeptForm {
+    run: String,
+    #[serde(default)]
+    files: Vec<String>,
+    #[serde(default)]
+    settings: Vec<String>,
 }
 
 /// Form of a batch: values that all rows share, and the rows.
@@ -77,6 +89,7 @@ impl<'de> Visitor<'de> for BatchVisitor {
                 "rows" => rows = Some(map.next_value::<BoundedRows>()?.0),
                 "table" => table = Some(map.next_value()?),
                 "dedup" => return Err(A::Error::custom("unknown field `dedup`: a batch always runs")),
+                "kept" => return Err(A::Error::custom("unknown field `kept`: rerun the batch, or send its rows anew")),
                 _ => drop(all.insert(key, map.next_value()?)),
             }
         }
@@ -193,6 +206,7 @@ impl RunSubmitForm {
             layout: self.layout,
             platform: self.platform,
             dedup: self.dedup,
+            kept: self.kept.map(|KeptForm { run, files, settings }| KeptInputs { run, files, settings }),
         })
     }
 }

@@ -4,6 +4,7 @@ mod archive;
 mod batch_outputs;
 mod batches;
 mod forms;
+mod limits;
 mod list_query;
 mod log_lines;
 pub(in crate::http) mod logs;
@@ -29,14 +30,13 @@ use crate::app::{App, Error, PlannedRun, RunChange, RunForm, SubmitOutcome, User
 use crate::engine::run::record::RunRecord;
 use crate::http::error::Result;
 use crate::http::extract::{self, PathParameters, QueryParameters};
+use crate::http::form_parts::LONGEST_FORM;
 use crate::http::routes::{RouteAccess, RouteTable};
 use crate::http::stream::{StreamOpener, is_wanted};
 
 /// How long a cancel request waits for the job's end: by default the job has ten seconds after TERM.
 const CANCEL: Duration = Duration::from_secs(15);
-/// Longest form, in bytes: larger values belong in files.
-const LONGEST_FORM: usize = 2 * 1024 * 1024;
-/// The same of a batch.
+/// Longest form of a batch, in bytes.
 const LONGEST_BATCH: usize = 16 * 1024 * 1024;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
@@ -47,6 +47,7 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
     routes
         .add_streamed(POST, "/api/v1/runs", Runner, submit)
         .add(GET, "/api/v1/runs", User, list)
+        .add(GET, "/api/v1/runs/limits", Runner, limits::get)
         .add(GET, "/api/v1/runs/{id}", User, get)
         .add(DELETE, "/api/v1/runs/{id}", Runner, delete)
         .add(GET, "/api/v1/runs/{id}/events", User, events)
@@ -60,7 +61,9 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add(GET, "/api/v1/runs/{id}/files/{*path}", User, outputs::file)
         .add(GET, "/api/v1/runs/{id}/archive", User, archive::get)
         .add(GET, "/api/v1/runs/{id}/samples", User, samples::list)
+        .add(GET, "/api/v1/outputs", User, outputs::earlier)
         .add_streamed(POST, "/api/v1/uploads", Runner, uploads::upload)
+        .add(GET, "/api/v1/uploads", User, uploads::list)
         .add(GET, "/api/v1/uploads/{sha256}", User, uploads::file)
         .add_capped(POST, "/api/v1/batches", Runner, batches::submit, LONGEST_BATCH)
         .add(GET, "/api/v1/batches", User, batches::list)

@@ -4,12 +4,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
+use serde::Deserialize;
 
-use crate::api::runs::{OutputFileReply, OutputListReply, RunOutputReply};
-use crate::app::{App, Error, RunOutputFile, UserSession};
+use crate::api::PageReply;
+use crate::api::runs::{EarlierOutputReply, OutputFileReply, OutputListReply, RunOutputReply};
+use crate::app::{App, EarlierOutput, Error, RunOutputFile, UserSession};
 use crate::engine::run::outputs::CapturedFile;
 use crate::http::error::Result;
-use crate::http::extract::PathParameters;
+use crate::http::extract::{PathParameters, QueryParameters, words};
 use crate::http::file::{ServedFile, serve};
 use crate::http::path_part::run_file_path;
 
@@ -28,6 +30,31 @@ pub(super) async fn list(
         json: outputs.json,
         extra: outputs.extra.into_iter().map(file).collect(),
     }))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct EarlierOutputQuery {
+    /// Separated by commas; any of them.
+    #[serde(default)]
+    media_type: String,
+    cursor: Option<String>,
+}
+
+/// Outputs of the user's own runs.
+pub(super) async fn earlier(
+    State(app): State<App>,
+    session: UserSession,
+    QueryParameters(asked): QueryParameters<EarlierOutputQuery>,
+) -> Result<Json<PageReply<EarlierOutputReply>>> {
+    let media_types: Vec<String> = words("mediaType", &asked.media_type)?.into_iter().map(str::to_owned).collect();
+    let page = app.run_earlier_outputs(&session, &media_types, asked.cursor.as_deref()).await?;
+    let view = |earlier: EarlierOutput| {
+        let EarlierOutput { run, job, job_version, label, finished, output, file } = earlier;
+        let file = OutputFileReply { url: Some(run_file_path(&run, &file.path)), ..file.into() };
+        EarlierOutputReply { run, job, job_version, label, finished, output, file }
+    };
+    Ok(Json(PageReply { items: page.items.into_iter().map(view).collect(), next: page.next }))
 }
 
 /// The file of an output that has exactly one.

@@ -4,20 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{FromRequest as _, Multipart, Request, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
+use chrono::DateTime;
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
-use super::LONGEST_FORM;
 use super::forms::RunSubmitForm;
-use crate::api::runs::UploadReply;
-use crate::app::{App, Error, FileSpec, UserSession};
+use crate::api::PageReply;
+use crate::api::runs::{KnownUploadReply, UploadReply};
+use crate::app::{App, Error, FileSpec, UploadPosition, UserSession};
 use crate::catalog::UploadedFile;
 use crate::http::admission::BodyMemoryMeter;
-use crate::http::error::{HttpFailure, Result};
+use crate::http::api::v1::limit;
+use crate::http::error::Result;
 use crate::http::extract::{self, PathParameters, QueryParameters};
 use crate::http::file::{ServedFile, serve};
+use crate::http::form_parts::{LONGEST_FORM, content_of, form_of, is_form, too_long};
 
 /// Prefix of the names of parts with files; the input's name follows.
 const FILES: &str = "files.";
@@ -27,6 +30,43 @@ const FILES: &str = "files.";
 pub(super) struct UploadQuery {
     #[serde(default)]
     name: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct UploadListQuery {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// The user's own uploads, newest first. A cursor is the time of the last one in milliseconds, and its digest.
+pub(super) async fn list(
+    State(app): State<App>,
+    session: UserSession,
+    QueryParameters(asked): QueryParameters<UploadListQuery>,
+) -> Result<Json<PageReply<KnownUploadReply>>> {
+    let limit = limit(asked.limit)?;
+    let after = asked.cursor.as_deref().map(position).transpose()?;
+    let uploads = app.upload_list(&session, after.as_ref(), limit).await?;
+    let next = uploads.last().filter(|_| uploads.len() == limit as usize);
+    let next = next.map(|last| format!("{}.{}", last.created_at.timestamp_millis(), last.sha256));
+    let view = |UploadedFile { sha256, name, size, created_at, used_at, .. }: UploadedFile| KnownUploadReply {
+        sha256,
+        name,
+        size,
+        created: created_at,
+        used: used_at,
+    };
+    Ok(Json(PageReply { items: uploads.into_iter().map(view).collect(), next }))
+}
+
+fn position(cursor: &str) -> std::result::Result<UploadPosition, Error> {
+    let read = cursor.split_once('.').and_then(|(millis, sha256)| {
+        let created_at = DateTime::from_timestamp_millis(millis.parse().ok()?)?;
+        Some(UploadPosition { created_at, sha256: sha256.to_owned() })
+    });
+    read.filter(|position| !position.sha256.contains('\0'))
+        .ok_or_else(|| Error::Invalid("cursor is invalid; use the `next` of a page of this list".to_owned()))
 }
 
 /// Returns an uploaded file to the user who uploaded it.
@@ -77,19 +117,11 @@ pub(super) async fn submitted(app: &App, session: &UserSession, request: Request
         return read(&body).await;
     }
     let mut form = form_of(request).await?;
-    let mut submitted = None;
-    let mut files = Vec::new();
+    let (mut submitted, mut files, mut room) = (None, Vec::new(), LONGEST_FORM);
     while let Some(mut field) = form.next_field().await? {
         let name = field.name().unwrap_or_default().to_owned();
         if name == "request" {
-            let mut text = Vec::new();
-            while let Some(piece) = field.chunk().await? {
-                if text.len() + piece.len() > LONGEST_FORM {
-                    return Err(too_long());
-                }
-                meter.take(piece.len()).await?;
-                text.extend_from_slice(&piece);
-            }
+            let text = content_of(&mut field, &meter, &mut room).await?;
             submitted = Some(read(&text).await?);
         } else if let Some(input) = name.strip_prefix(FILES) {
             let file = field.file_name().unwrap_or("file").to_owned();
@@ -113,21 +145,4 @@ async fn read(body: &[u8]) -> Result<RunSubmitForm> {
     let extract::JsonBody(form) =
         <extract::JsonBody<RunSubmitForm> as axum::extract::FromRequest<()>>::from_request(request, &()).await?;
     Ok(form)
-}
-
-async fn form_of(request: Request) -> Result<Multipart> {
-    let unreadable = |why: axum::extract::multipart::MultipartRejection| Error::Invalid(why.body_text());
-    Ok(Multipart::from_request(request, &()).await.map_err(unreadable)?)
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data")
-}
-
-fn too_long() -> HttpFailure {
-    Error::TooLarge(format!(
-        "The request is longer than {LONGEST_FORM} bytes, or was interrupted; send large values as files"
-    ))
-    .into()
 }
