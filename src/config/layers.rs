@@ -32,12 +32,12 @@ pub(super) struct OptionValue {
 
 impl ConfigLayer {
     /// The compiled-in defaults.
-    pub fn defaults() -> Self {
+    pub(super) fn defaults() -> Self {
         Self::of_toml(DEFAULTS_NAME, DEFAULTS)
     }
 
     /// A configuration file.
-    pub fn of_file(path: &Path) -> Self {
+    pub(super) fn of_file(path: &Path) -> Self {
         let name = path.display().to_string();
         match std::fs::read_to_string(path) {
             Ok(text) => Self::of_toml(&name, &text),
@@ -76,7 +76,7 @@ impl ConfigLayer {
     }
 
     /// The variables of the general form.
-    pub fn of_environment(environment: &HashMap<String, String>) -> Self {
+    pub(super) fn of_environment(environment: &HashMap<String, String>) -> Self {
         let mut layer = Self::default();
         let mut named: Vec<_> = environment.iter().filter(|(name, _)| name.starts_with(PREFIX)).collect();
         named.sort();
@@ -93,7 +93,7 @@ impl ConfigLayer {
     }
 
     /// The variables with short names.
-    pub fn of_short_names(environment: &HashMap<String, String>) -> Self {
+    pub(super) fn of_short_names(environment: &HashMap<String, String>) -> Self {
         let mut layer = Self::default();
         for (name, option) in SHORT_NAMES {
             if let Some(text) = environment.get(name).filter(|text| !text.is_empty()) {
@@ -104,7 +104,7 @@ impl ConfigLayer {
     }
 
     /// Adds a value, or the error if it is invalid. `place` is `FILE:LINE`, or the name of a variable or flag.
-    pub fn give(&mut self, option: &str, value: Value, place: String) {
+    pub(super) fn give(&mut self, option: &str, value: Value, place: String) {
         let wrong = match OPTIONS.get(option) {
             Some(rule) => rule.check(&value).err().map(|why| format!("{place}: {option} {why}")),
             None if is_section(option) => {

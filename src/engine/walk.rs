@@ -31,7 +31,7 @@ pub(super) struct WalkBounds {
 
 /// Size of a folder. A file with several hard links counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FolderUsage {
+pub(super) struct FolderUsage {
     /// Bytes of all regular files, by their length.
     pub length: u64,
     /// Bytes on disk: for a file its blocks or its length, whichever is more, since a sparse file is read at full

@@ -19,7 +19,7 @@ const SOON: u64 = 5;
 pub struct HttpFailure(pub Arc<Error>);
 
 /// The result of a handler.
-pub type Result<T> = std::result::Result<T, HttpFailure>;
+pub(super) type Result<T> = std::result::Result<T, HttpFailure>;
 
 impl<E: Into<Error>> From<E> for HttpFailure {
     fn from(why: E) -> Self {

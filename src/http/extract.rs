@@ -13,11 +13,11 @@ use crate::app::{App, Error, RequestCaller, UserSession};
 
 /// A JSON object whose keys match in any case, as Go decoded them; the `Content-Type` is ignored. Unknown keys are
 /// ignored, missing ones are empty.
-pub struct CaseInsensitiveJson(Map<String, Value>);
+pub(super) struct CaseInsensitiveJson(Map<String, Value>);
 
 impl CaseInsensitiveJson {
     /// A text; empty if missing or null.
-    pub fn text(&self, key: &str) -> Result<String, HttpFailure> {
+    pub(super) fn text(&self, key: &str) -> Result<String, HttpFailure> {
         // The last of several keys wins, as in the old service.
         match self.0.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key)) {
             None | Some((_, Value::Null)) => Ok(String::new()),
@@ -53,7 +53,7 @@ impl<S: Send + Sync> FromRequest<S> for CaseInsensitiveJson {
 }
 
 /// A JSON object of the native interface: typed, unknown keys are refused.
-pub struct JsonBody<T>(pub T);
+pub(super) struct JsonBody<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = HttpFailure;
@@ -114,12 +114,12 @@ fn unreadable(why: &serde_json::Error) -> HttpFailure {
 }
 
 /// Parses an id in a path.
-pub fn id(text: &str) -> Result<i64, HttpFailure> {
+pub(super) fn id(text: &str) -> Result<i64, HttpFailure> {
     text.parse().map_err(|_| Error::Invalid("Invalid ID".to_owned()).into())
 }
 
 /// The parameters of a path.
-pub struct PathParameters<T>(pub T);
+pub(super) struct PathParameters<T>(pub T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParameters<T> {
     type Rejection = HttpFailure;
@@ -133,7 +133,7 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
 }
 
 /// Query parameters of the native interface: at most [`MOST_PARAMETERS`], each of at most [`LONGEST_PARAMETER`] bytes.
-pub struct QueryParameters<T>(pub T);
+pub(super) struct QueryParameters<T>(pub T);
 
 /// Longest value of a query parameter, in bytes.
 const LONGEST_PARAMETER: usize = 4096;
@@ -142,13 +142,13 @@ const LONGEST_PARAMETER: usize = 4096;
 const MOST_PARAMETERS: usize = 64;
 
 /// Most words of a list: in one parameter with commas, or of a repeated parameter.
-pub const MOST_WORDS: usize = 32;
+pub(super) const MOST_WORDS: usize = 32;
 
 /// The words of a list with commas, without empty ones.
 ///
 /// # Errors
 /// [`Error::Invalid`] for more than [`MOST_WORDS`].
-pub fn words<'a>(name: &str, list: &'a str) -> Result<Vec<&'a str>, HttpFailure> {
+pub(super) fn words<'a>(name: &str, list: &'a str) -> Result<Vec<&'a str>, HttpFailure> {
     let words: Vec<&str> =
         list.split(',').map(str::trim).filter(|word| !word.is_empty()).take(MOST_WORDS + 1).collect();
     if words.len() > MOST_WORDS {

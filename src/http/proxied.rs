@@ -15,11 +15,11 @@ use crate::app::App;
 
 /// The URL by which clients reach this server, without a trailing slash: the configured one, else the one of this
 /// request.
-pub struct PublicUrl(pub String);
+pub(super) struct PublicUrl(pub String);
 
 impl PublicUrl {
     /// Of a request.
-    pub fn of(headers: &HeaderMap, uri: &Uri, app: &App) -> Self {
+    pub(super) fn of(headers: &HeaderMap, uri: &Uri, app: &App) -> Self {
         let settings = &app.settings().http;
         if !settings.public_url.is_empty() {
             return Self(settings.public_url.trim_end_matches('/').to_owned());
@@ -35,17 +35,17 @@ impl PublicUrl {
     }
 
     /// Whether clients reach this server by https.
-    pub fn is_https(&self) -> bool {
+    pub(super) fn is_https(&self) -> bool {
         self.0.get(.."https://".len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
     }
 
     /// Scheme, host and port, as browsers write them in `Origin`. `None` if the client's `Host` is none.
-    pub fn origin(&self) -> Option<String> {
+    pub(super) fn origin(&self) -> Option<String> {
         Url::parse(&self.0).ok().map(|url| url.origin().ascii_serialization())
     }
 
     /// Whether the host is this machine's own, whose traffic nobody else sees.
-    pub fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         match Url::parse(&self.0).ok().as_ref().and_then(Url::host) {
             Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
             Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -64,11 +64,11 @@ impl FromRequestParts<App> for PublicUrl {
 }
 
 /// The path prefix below which a proxy serves this server, such as `/silo`; empty at the root.
-pub struct PublicPrefix(pub String);
+pub(super) struct PublicPrefix(pub String);
 
 impl PublicPrefix {
     /// The path of `http.public_url`, else `X-Forwarded-Prefix` (several proxies each add theirs).
-    pub fn of(headers: &HeaderMap, app: &App) -> Self {
+    pub(super) fn of(headers: &HeaderMap, app: &App) -> Self {
         let settings = &app.settings().http;
         if !settings.public_url.is_empty() {
             let url = settings.public_url.parse::<Uri>().ok();
@@ -84,7 +84,7 @@ impl PublicPrefix {
     }
 
     /// Prepends the prefix to a `Location` that is an absolute path.
-    pub fn put_before_location(&self, headers: &mut HeaderMap) {
+    pub(super) fn put_before_location(&self, headers: &mut HeaderMap) {
         let Some(location) = headers.get(header::LOCATION).and_then(|value| value.to_str().ok()) else { return };
         if self.0.is_empty() || !location.starts_with('/') {
             return;
@@ -116,7 +116,7 @@ fn first_forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The client's address: the connection's peer, or what the trusted proxy reports.
-pub fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_forwarded_for: bool) -> Option<IpAddr> {
+pub(super) fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_forwarded_for: bool) -> Option<IpAddr> {
     let peer = extensions.get::<SocketAddr>().map(SocketAddr::ip);
     if !trust_forwarded_for {
         return peer;

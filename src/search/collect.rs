@@ -15,11 +15,11 @@ use super::{SearchCursor, SearchCursorValue, SearchKind, SearchOrder};
 const STEPS: f32 = 128.0;
 
 /// Maximum number of values that are listed per facet.
-pub const FACET_VALUES: usize = 50;
+pub(super) const FACET_VALUES: usize = 50;
 
 /// A matching document with its score.
 #[derive(Clone, Copy, Debug)]
-pub struct ScoredDoc {
+pub(super) struct ScoredDoc {
     score: f32,
     /// Document number in the [`IndexView`].
     doc: u32,
@@ -27,10 +27,10 @@ pub struct ScoredDoc {
 }
 
 /// Facet values to filter by: of each facet that is named, a result must have one of the values.
-pub type FacetFilters = [(SearchFacet, String)];
+pub(super) type FacetFilters = [(SearchFacet, String)];
 
 /// Which sets of facet values pass the filters.
-pub struct FacetSetFilter {
+pub(super) struct FacetSetFilter {
     /// By number of the set: a bit for each facet whose filter it fails. `None`: no filters.
     failed: Option<Vec<u16>>,
     /// Whether facets are to be counted.
@@ -38,7 +38,7 @@ pub struct FacetSetFilter {
 }
 
 impl FacetSetFilter {
-    pub fn new(filters: &FacetFilters, counts: bool, known: &OrdinalDictionary) -> Self {
+    pub(super) fn new(filters: &FacetFilters, counts: bool, known: &OrdinalDictionary) -> Self {
         if filters.is_empty() {
             return Self { failed: None, counts };
         }
@@ -60,7 +60,7 @@ impl FacetSetFilter {
 
 /// The documents that match a query, filtered.
 #[derive(Default)]
-pub struct GatheredDocs {
+pub(super) struct GatheredDocs {
     /// Those that pass all filters.
     pub images: Vec<ScoredDoc>,
     /// Those that fail the filter of one facet only, with that facet: with another value chosen they would pass. Empty
@@ -76,7 +76,7 @@ fn round_score(score: f32) -> f32 {
 }
 
 /// Filters the matching documents, and weighs their scores.
-pub fn gather(view: &IndexView, scores: &DocScores, filter: &FacetSetFilter) -> GatheredDocs {
+pub(super) fn gather(view: &IndexView, scores: &DocScores, filter: &FacetSetFilter) -> GatheredDocs {
     let mut found = GatheredDocs { images: Vec::with_capacity(scores.count()), ..GatheredDocs::default() };
     let alive: Vec<_> = view.searcher.segment_readers().iter().map(|segment| segment.alive_bitset()).collect();
     for (doc, score) in scores.iter() {
@@ -102,7 +102,7 @@ pub fn gather(view: &IndexView, scores: &DocScores, filter: &FacetSetFilter) -> 
 }
 
 /// Sorts, collapses, pages and counts candidates.
-pub struct ResultSorter<'a> {
+pub(super) struct ResultSorter<'a> {
     pub view: &'a IndexView,
     pub known: &'a OrdinalDictionary,
     pub kind: SearchKind,
@@ -110,19 +110,19 @@ pub struct ResultSorter<'a> {
 }
 
 impl ResultSorter<'_> {
-    pub fn image(&self, hit: &ScoredDoc) -> i64 {
+    pub(super) fn image(&self, hit: &ScoredDoc) -> i64 {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.image[at]
     }
 
-    pub fn id(&self, hit: &ScoredDoc) -> i64 {
+    pub(super) fn id(&self, hit: &ScoredDoc) -> i64 {
         match self.kind {
             SearchKind::Job => self.known.job(hit.job).0,
             SearchKind::Image => self.image(hit),
         }
     }
 
-    pub fn score(&self, hit: &ScoredDoc) -> f32 {
+    pub(super) fn score(&self, hit: &ScoredDoc) -> f32 {
         hit.score
     }
 
@@ -145,7 +145,7 @@ impl ResultSorter<'_> {
         self.known.job(hit.job).1
     }
 
-    pub fn place(&self, hit: &ScoredDoc) -> SearchCursor {
+    pub(super) fn place(&self, hit: &ScoredDoc) -> SearchCursor {
         let value = match self.order {
             SearchOrder::Relevance => SearchCursorValue::Score(hit.score),
             SearchOrder::Name => SearchCursorValue::Name(self.name(hit).to_owned()),
@@ -177,7 +177,7 @@ impl ResultSorter<'_> {
     }
 
     /// Whether the job is represented by other images.
-    pub fn is_secondary(&self, hit: &ScoredDoc) -> bool {
+    pub(super) fn is_secondary(&self, hit: &ScoredDoc) -> bool {
         let (columns, at) = self.view.columns_of(hit.doc);
         columns.is_secondary[at]
     }
@@ -194,7 +194,7 @@ impl ResultSorter<'_> {
     }
 
     /// The preferred candidate of each job.
-    pub fn collapse(&self, found: &[ScoredDoc]) -> Vec<ScoredDoc> {
+    pub(super) fn collapse(&self, found: &[ScoredDoc]) -> Vec<ScoredDoc> {
         const NONE: u32 = u32::MAX;
         let mut places = vec![NONE; self.known.jobs.len()];
         let mut jobs: Vec<ScoredDoc> = Vec::new();
@@ -212,13 +212,13 @@ impl ResultSorter<'_> {
 
     /// Scores older images of a job below its newest, if that matches, and secondary images below those that represent
     /// it.
-    pub fn put_latest_first(&self, found: &mut [ScoredDoc]) {
+    pub(super) fn put_latest_first(&self, found: &mut [ScoredDoc]) {
         rank_below(found, |hit| self.view.standing[hit.doc as usize].is_latest);
         rank_below(found, |hit| !self.is_secondary(hit));
     }
 
     /// The first `limit` candidates after a cursor position, sorted; and whether more follow.
-    pub fn page(&self, mut hits: Vec<ScoredDoc>, after: Option<&SearchCursor>, limit: usize) -> (Vec<ScoredDoc>, bool) {
+    pub(super) fn page(&self, mut hits: Vec<ScoredDoc>, after: Option<&SearchCursor>, limit: usize) -> (Vec<ScoredDoc>, bool) {
         if let Some(after) = after {
             hits.retain(|hit| self.is_after(hit, after));
         }
@@ -235,7 +235,7 @@ impl ResultSorter<'_> {
 
     /// Number of results with each facet value: images, or jobs of which a matching image has the value. The values of
     /// a facet are counted without the filter of that facet: a count says how many results the value alone would give.
-    pub fn counts(&self, found: &GatheredDocs) -> Vec<(SearchFacet, Vec<FacetCount>)> {
+    pub(super) fn counts(&self, found: &GatheredDocs) -> Vec<(SearchFacet, Vec<FacetCount>)> {
         let mut counts = self.counts_of(&found.images);
         for facet in SearchFacet::ALL {
             let mut near = found.near.iter().filter(|(of, _)| *of == facet).map(|(_, hit)| *hit).peekable();

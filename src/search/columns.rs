@@ -17,7 +17,7 @@ use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME
 use super::word_cache::WordLookups;
 
 /// One consistent state of an index.
-pub struct IndexView {
+pub(super) struct IndexView {
     pub searcher: Searcher,
     /// In the order of the searcher's segments.
     pub columns: Vec<Arc<SegmentColumns>>,
@@ -35,7 +35,7 @@ pub struct IndexView {
 
 /// Properties for which an image is ranked higher.
 #[derive(Clone, Copy)]
-pub struct RankStanding {
+pub(super) struct RankStanding {
     /// It represents its job, with the highest versions of all images that do.
     pub is_latest: bool,
     /// Its manifest has no errors.
@@ -45,7 +45,7 @@ pub struct RankStanding {
 }
 
 /// The columns of one segment, indexed by document.
-pub struct SegmentColumns {
+pub(super) struct SegmentColumns {
     id: SegmentId,
     pub image: Vec<i64>,
     /// Number of the job in [`OrdinalDictionary::jobs`].
@@ -61,7 +61,7 @@ pub struct SegmentColumns {
 
 /// The numbers of jobs, facet values and sets of values. It only grows, so that numbers stay valid.
 #[derive(Default)]
-pub struct OrdinalDictionary {
+pub(super) struct OrdinalDictionary {
     /// Names of jobs, by id.
     pub jobs: IndexMap<i64, Box<str>>,
     pub values: IndexSet<(SearchFacet, Box<str>)>,
@@ -75,7 +75,7 @@ pub struct OrdinalDictionary {
 
 impl IndexView {
     /// The state that a searcher sees. Columns of segments that `before` has are reused.
-    pub fn new(searcher: Searcher, before: Option<&IndexView>) -> tantivy::Result<Self> {
+    pub(super) fn new(searcher: Searcher, before: Option<&IndexView>) -> tantivy::Result<Self> {
         let known = before.map_or_else(Arc::default, |view| Arc::clone(&view.known));
         let mut columns = Vec::new();
         for segment in searcher.segment_readers() {
@@ -105,27 +105,27 @@ impl IndexView {
     }
 
     /// The segments, with the numbers of their first documents.
-    pub fn segments(&self) -> impl Iterator<Item = (&SegmentReader, u32)> {
+    pub(super) fn segments(&self) -> impl Iterator<Item = (&SegmentReader, u32)> {
         self.searcher.segment_readers().iter().zip(self.bases.iter().copied())
     }
 
     /// The segment of a document, and its number there.
-    pub fn place(&self, doc: u32) -> (usize, usize) {
+    pub(super) fn place(&self, doc: u32) -> (usize, usize) {
         let segment = self.bases.partition_point(|base| *base <= doc) - 1;
         (segment, (doc - self.bases[segment]) as usize)
     }
 
     /// The columns of a document's segment, and its number there.
-    pub fn columns_of(&self, doc: u32) -> (&SegmentColumns, usize) {
+    pub(super) fn columns_of(&self, doc: u32) -> (&SegmentColumns, usize) {
         let (segment, at) = self.place(doc);
         (&self.columns[segment], at)
     }
 
-    pub fn free(&self) -> MutexGuard<'_, Vec<DocScores>> {
+    pub(super) fn free(&self) -> MutexGuard<'_, Vec<DocScores>> {
         self.free.lock()
     }
 
-    pub fn known(&self) -> RwLockReadGuard<'_, OrdinalDictionary> {
+    pub(super) fn known(&self) -> RwLockReadGuard<'_, OrdinalDictionary> {
         self.known.read()
     }
 }
@@ -199,12 +199,12 @@ fn texts(column: Option<&StrColumn>) -> tantivy::Result<Vec<Box<str>>> {
 
 impl OrdinalDictionary {
     /// Id and name of a job.
-    pub fn job(&self, number: u32) -> (i64, &str) {
+    pub(super) fn job(&self, number: u32) -> (i64, &str) {
         self.jobs.get_index(number as usize).map_or((0, ""), |(id, name)| (*id, name))
     }
 
     /// The number of a facet value, if a document ever had it.
-    pub fn number_of(&self, facet: SearchFacet, value: &str) -> Option<u32> {
+    pub(super) fn number_of(&self, facet: SearchFacet, value: &str) -> Option<u32> {
         self.values.get_index_of(&(facet, Box::from(value))).map(|number| number as u32)
     }
 

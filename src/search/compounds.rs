@@ -27,14 +27,14 @@ const SHORTEST_BEGINNING: usize = 5;
 
 /// Other ways in which the index spells the words of a query.
 #[derive(Clone, Debug, Default)]
-pub struct CompoundWords {
+pub(super) struct CompoundWords {
     readings: HashMap<String, Vec<Vec<WordSequence>>>,
     joined: HashMap<String, Vec<IndexCompound>>,
 }
 
 impl CompoundWords {
     /// Looks up the words of a query, and its neighbours written together.
-    pub fn of(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<Self> {
+    pub(super) fn of(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<Self> {
         let dictionary =
             CompoundDictionary { view, fields: fields.weights().map(|(field, _)| field), opened: OnceCell::new() };
         let mut all = Self::default();
@@ -62,7 +62,7 @@ impl CompoundWords {
     }
 
     /// Adds the corrected spellings of neighbours written together.
-    pub fn add_spellings(&mut self, query: &ParsedQuery, spellings: &SpellingsByWord, fields: &IndexFields) {
+    pub(super) fn add_spellings(&mut self, query: &ParsedQuery, spellings: &SpellingsByWord, fields: &IndexFields) {
         for alternative in &query.alternatives {
             for joined in alternative.joined() {
                 for near in spellings.get(&joined.text).into_iter().flatten() {
@@ -84,19 +84,19 @@ impl CompoundWords {
     }
 
     /// Lets any single pair of letters of an unspaced word match.
-    pub fn allow_single_pairs(&mut self) {
+    pub(super) fn allow_single_pairs(&mut self) {
         for (word, readings) in self.readings.iter_mut().filter(|(word, _)| tokenizer::is_unspaced(word)) {
             readings.extend(tokenizer::pairs(word).into_iter().map(|pair| vec![vec![pair]]));
         }
     }
 
     /// Other readings of a word; of a reading, all sequences must match.
-    pub fn readings(&self, word: &str) -> &[Vec<WordSequence>] {
+    pub(super) fn readings(&self, word: &str) -> &[Vec<WordSequence>] {
         self.readings.get(word).map_or(&[], Vec::as_slice)
     }
 
     /// Words of the index that stand for this word together with its neighbours in the query.
-    pub fn joined(&self, word: &str) -> &[IndexCompound] {
+    pub(super) fn joined(&self, word: &str) -> &[IndexCompound] {
         self.joined.get(word).map_or(&[], Vec::as_slice)
     }
 }

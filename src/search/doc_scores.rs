@@ -3,7 +3,7 @@
 use tantivy::postings::BlockSegmentPostings;
 
 /// Scores of documents, by document number in the [`super::columns::IndexView`].
-pub struct DocScores {
+pub(super) struct DocScores {
     /// 0 for documents that do not match.
     pub of: Vec<f32>,
     /// The matching documents, without duplicates, unordered.
@@ -12,7 +12,7 @@ pub struct DocScores {
 
 /// The documents that match so far.
 #[derive(Clone, Copy)]
-pub struct CandidateDocs<'a> {
+pub(super) struct CandidateDocs<'a> {
     /// Ascending.
     pub docs: &'a [u32],
     /// Their scores by document number; 0 for all other documents.
@@ -21,16 +21,16 @@ pub struct CandidateDocs<'a> {
 
 impl DocScores {
     /// Number of matching documents.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.docs.len()
     }
 
     /// The matching documents with their scores.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, f32)> {
         self.docs.iter().map(|doc| (*doc, self.of[*doc as usize]))
     }
 
-    pub fn raise(&mut self, doc: u32, score: f32) {
+    pub(super) fn raise(&mut self, doc: u32, score: f32) {
         let known = &mut self.of[doc as usize];
         if *known == 0.0 {
             self.docs.push(doc);
@@ -38,7 +38,7 @@ impl DocScores {
         *known = known.max(score);
     }
 
-    pub fn add(&mut self, doc: u32, score: f32) {
+    pub(super) fn add(&mut self, doc: u32, score: f32) {
         let known = &mut self.of[doc as usize];
         if *known == 0.0 {
             self.docs.push(doc);
@@ -47,7 +47,7 @@ impl DocScores {
     }
 
     /// Adds scores to documents that match here already.
-    pub fn add_from(&mut self, others: &Self) {
+    pub(super) fn add_from(&mut self, others: &Self) {
         for (doc, score) in others.iter() {
             let known = &mut self.of[doc as usize];
             if *known != 0.0 {
@@ -56,13 +56,13 @@ impl DocScores {
         }
     }
 
-    pub fn candidates(&mut self) -> CandidateDocs<'_> {
+    pub(super) fn candidates(&mut self) -> CandidateDocs<'_> {
         // The documents are a few ascending runs, one for each list, which the stable sort merges.
         self.docs.sort();
         CandidateDocs { docs: &self.docs, of: &self.of }
     }
 
-    pub fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+    pub(super) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let of = &mut self.of;
         self.docs.retain(|doc| {
             let at = *doc as usize;
@@ -74,7 +74,7 @@ impl DocScores {
         });
     }
 
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         for doc in self.docs.drain(..) {
             self.of[doc as usize] = 0.0;
         }
@@ -82,7 +82,7 @@ impl DocScores {
 }
 
 /// Calls `with` for the documents of a segment's postings list, by number in the view.
-pub fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
+pub(super) fn for_each_doc(mut list: BlockSegmentPostings, base: u32, mut with: impl FnMut(u32)) {
     while !list.docs().is_empty() {
         list.docs().iter().for_each(|doc| with(base + doc));
         list.advance();

@@ -13,7 +13,7 @@ use unicode_script::{Script, UnicodeScript as _};
 
 /// A normalised letter, digit or sign of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoldedLetter {
+pub(super) struct FoldedLetter {
     pub c: char,
     /// Bytes of the text that it was made from. Several letters may be made from one character, such as a ligature.
     pub range: Range<usize>,
@@ -22,7 +22,7 @@ pub struct FoldedLetter {
 
 /// Case of a letter in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LetterCase {
+pub(super) enum LetterCase {
     Upper,
     Lower,
     /// A sign, a digit, or a letter of a script without case.
@@ -31,7 +31,7 @@ pub enum LetterCase {
 
 /// Whether a script separates words by blanks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WordKind {
+pub(super) enum WordKind {
     /// Words are separated by blanks.
     Spaced,
     /// Words are written without blanks, as in Chinese, Japanese and Thai. Korean has blanks, but not at the same
@@ -53,7 +53,7 @@ impl LetterCase {
 
 impl WordKind {
     /// `None` for signs and for combining marks.
-    pub fn of(c: char) -> Option<Self> {
+    pub(super) fn of(c: char) -> Option<Self> {
         use Script::{Bopomofo, Han, Hangul, Hiragana, Katakana, Khmer, Lao, Myanmar, Thai};
         if c.is_ascii() {
             return c.is_ascii_alphanumeric().then_some(Self::Spaced);
@@ -67,13 +67,13 @@ impl WordKind {
     }
 
     /// Whether a word of this kind continues with this letter.
-    pub fn has(self, c: char) -> bool {
+    pub(super) fn has(self, c: char) -> bool {
         Self::of(c) == Some(self) || !c.is_ascii() && is_combining_mark(c)
     }
 }
 
 /// The normalised letters of a text. Texts that differ in their Unicode normal form only have the same letters.
-pub fn letters(text: &str) -> Vec<FoldedLetter> {
+pub(super) fn letters(text: &str) -> Vec<FoldedLetter> {
     if text.is_ascii() {
         let letter = |(at, c): (usize, char)| FoldedLetter {
             c: c.to_ascii_lowercase(),
@@ -112,7 +112,7 @@ pub fn folded(text: &str) -> String {
 }
 
 /// Normalises a whole text for exact comparison: NFKC and lower case, accents are kept.
-pub fn normal(text: &str) -> String {
+pub(super) fn normal(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }
@@ -120,12 +120,12 @@ pub fn normal(text: &str) -> String {
 }
 
 /// A text in NFC, the form in which texts are shown.
-pub fn composed(text: &str) -> String {
+pub(super) fn composed(text: &str) -> String {
     if text.is_ascii() { text.to_owned() } else { text.nfc().collect() }
 }
 
 /// Replaces full-width signs, and typographic quotes and dashes, by their ASCII equivalents.
-pub fn straight(text: &str) -> String {
+pub(super) fn straight(text: &str) -> String {
     const FULL_WIDTH: u32 = '！' as u32 - '!' as u32;
     let sign = |c: char| match c {
         _ if c.is_ascii() => c,

@@ -47,7 +47,7 @@ struct GenerationWriter {
 
 /// The payload of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CommitPayload {
+pub(super) struct CommitPayload {
     /// [`schema::VERSION`] of the program that wrote it.
     pub version: u32,
     /// Revision of the catalogue that the commit contains.
@@ -247,7 +247,7 @@ impl CommitPayload {
 
 /// The payload and the number of documents of the last commit in a directory; `None` if there is none. Works also while
 /// another process writes there.
-pub fn committed(folder: &Path) -> Option<(CommitPayload, u64)> {
+pub(super) fn committed(folder: &Path) -> Option<(CommitPayload, u64)> {
     let index = Tantivy::open(IndexFolder::open(folder).ok()?).ok()?;
     let metas = index.load_metas().ok()?;
     let count = metas.segments.iter().map(|segment| u64::from(segment.num_docs())).sum();

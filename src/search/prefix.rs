@@ -17,14 +17,14 @@ const MAX_TERMS: usize = 256;
 const MAX_CACHED: u64 = 20_000;
 
 /// The words of a segment with this prefix, up to and including `last`.
-pub fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
+pub(super) fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
     // UTF-8 has no byte 0xFF, so this sorts after all words with the prefix.
     let end = [text.as_bytes(), &[0xff]].concat();
     Ok(index.terms().range().ge(text).le(last.unwrap_or(&end)).into_stream()?)
 }
 
 /// Whether any word has this prefix.
-pub fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<bool> {
+pub(super) fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<bool> {
     for reader in searcher.segment_readers() {
         if terms(&*reader.inverted_index(field)?, text, None)?.advance() {
             return Ok(true);
@@ -35,7 +35,7 @@ pub fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Resul
 
 /// The last word that the prefix expands to; `None` if there are fewer than [`MAX_TERMS`]. The same for all segments,
 /// because results must not depend on how documents are spread over them.
-pub fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<Option<Vec<u8>>> {
+pub(super) fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<Option<Vec<u8>>> {
     let mut found = Vec::new();
     for reader in searcher.segment_readers() {
         let index = reader.inverted_index(field)?;
@@ -53,7 +53,7 @@ pub fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Resu
 }
 
 /// Looks up the documents with a word that has this prefix.
-pub fn docs(view: &IndexView, field: Field, text: &str) -> tantivy::Result<PrefixDocs> {
+pub(super) fn docs(view: &IndexView, field: Field, text: &str) -> tantivy::Result<PrefixDocs> {
     let last = last_term(&view.searcher, field, text)?;
     let mut found = Vec::new();
     let mut postings = 0;

@@ -59,14 +59,14 @@ const VERIFIED: f32 = 1.1;
 const NAMED_SHARE: f32 = 5_000.0;
 
 /// Adjusts a score by the standing of the image.
-pub fn weighed(score: f32, RankStanding { is_latest, is_valid, is_verified }: RankStanding) -> f32 {
+pub(super) fn weighed(score: f32, RankStanding { is_latest, is_valid, is_verified }: RankStanding) -> f32 {
     let latest = if is_latest { 1.0 } else { OLDER };
     let kept = latest * if is_valid { 1.0 } else { INVALID } * if is_verified { VERIFIED } else { 1.0 };
     if score >= OTHER_KEY { score - (1.0 - kept) * NAMED_SHARE } else { score * kept }
 }
 
 /// Compiles parsed queries to expressions.
-pub struct QueryCompiler<'a> {
+pub(super) struct QueryCompiler<'a> {
     pub fields: &'a IndexFields,
     pub synonyms: &'a SynonymTable,
     /// Similarly spelled words that match as well, by word; empty for exact matching.
@@ -76,7 +76,7 @@ pub struct QueryCompiler<'a> {
 
 impl QueryCompiler<'_> {
     /// Documents with all words of an alternative, and nothing that is excluded.
-    pub fn all_words(&self, query: &ParsedQuery) -> ScoreExpr {
+    pub(super) fn all_words(&self, query: &ParsedQuery) -> ScoreExpr {
         let alternatives = query.alternatives.iter().map(|alternative| {
             let words = ScoreExpr::All(self.groups(alternative).chain(self.clauses(alternative)).collect());
             match self.name_phrase(alternative) {
@@ -89,7 +89,7 @@ impl QueryCompiler<'_> {
 
     /// Documents with any of the words; more words score higher. Clauses for named fields and phrases are still
     /// required.
-    pub fn any_word(&self, query: &ParsedQuery) -> ScoreExpr {
+    pub(super) fn any_word(&self, query: &ParsedQuery) -> ScoreExpr {
         let alternatives = query.alternatives.iter().map(|alternative| {
             let words = self.groups(alternative).chain(self.loose_pairs(alternative));
             let words: Vec<_> = words.map(|group| ScoreExpr::Plus(Box::new(group), FOUND)).collect();
@@ -241,7 +241,7 @@ fn single_or(mut list: Vec<ScoreExpr>, together: fn(Vec<ScoreExpr>) -> ScoreExpr
 
 impl IndexFields {
     /// The fields in which free words are searched, with their weights.
-    pub fn weights(&self) -> [(Field, f32); 6] {
+    pub(super) fn weights(&self) -> [(Field, f32); 6] {
         [
             (self.name, 8.0),
             (self.title, 8.0),
@@ -253,7 +253,7 @@ impl IndexFields {
     }
 
     /// The fields in which similarly spelled words are searched.
-    pub fn spelled(&self) -> [Field; 5] {
+    pub(super) fn spelled(&self) -> [Field; 5] {
         [self.name, self.title, self.tags, self.people, self.description]
     }
 

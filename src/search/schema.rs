@@ -11,31 +11,31 @@ use super::tokenizer::CachedTokenizer;
 use crate::catalog::SearchDoc;
 
 /// To be incremented with every change of documents or tokenization: an index of another version is rebuilt.
-pub const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 5;
 
 /// Name of [`super::tokenizer::analyzer`] in the index.
-pub const ANALYZER: &str = "words";
+pub(super) const ANALYZER: &str = "words";
 
 /// Names of fast fields, which are read by name.
-pub const IMAGE_ID: &str = "image_id";
-pub const JOB_ID: &str = "job_id";
-pub const JOB_VERSION: &str = "job_version";
-pub const PACKAGE_VERSION: &str = "package_version";
-pub const CHANGED_AT: &str = "changed_at";
-pub const JOB_NAME: &str = "job_name";
-pub const FACETS: &str = "facets";
-pub const IS_SECONDARY: &str = "is_secondary";
+pub(super) const IMAGE_ID: &str = "image_id";
+pub(super) const JOB_ID: &str = "job_id";
+pub(super) const JOB_VERSION: &str = "job_version";
+pub(super) const PACKAGE_VERSION: &str = "package_version";
+pub(super) const CHANGED_AT: &str = "changed_at";
+pub(super) const JOB_NAME: &str = "job_name";
+pub(super) const FACETS: &str = "facets";
+pub(super) const IS_SECONDARY: &str = "is_secondary";
 
 /// Maximum length of a facet value, in characters.
 const FACET_CHARS: usize = 120;
 
 /// Normalises a facet value for counting, display and comparison: NFC, trimmed, truncated.
-pub fn facet_value(text: &str) -> String {
+pub(super) fn facet_value(text: &str) -> String {
     composed(text.trim()).chars().take(FACET_CHARS).collect()
 }
 
 /// A version as a number in version order, as far as 63 bits can express it; 0 if it is not a version.
-pub fn version_number(text: &str) -> u64 {
+pub(super) fn version_number(text: &str) -> u64 {
     let (core, pre) = match text.split('+').next().unwrap_or_default().split_once('-') {
         Some((core, _)) => (core, true),
         None => (text.split('+').next().unwrap_or_default(), false),
@@ -47,7 +47,7 @@ pub fn version_number(text: &str) -> u64 {
 }
 
 /// The text of a [`version_number`], without pre-release; empty for 0.
-pub fn version_text(number: u64) -> String {
+pub(super) fn version_text(number: u64) -> String {
     match number {
         0 => String::new(),
         _ => format!("{}.{}.{}", number >> 39, number >> 20 & 0x7ffff, number >> 1 & 0x7ffff),
@@ -56,7 +56,7 @@ pub fn version_text(number: u64) -> String {
 
 /// Handles of the index's fields.
 #[derive(Clone, Copy, Debug)]
-pub struct IndexFields {
+pub(super) struct IndexFields {
     pub image_id: Field,
     pub job_id: Field,
     pub job_version: Field,
@@ -95,7 +95,7 @@ pub struct IndexFields {
 }
 
 impl IndexFields {
-    pub fn schema() -> (Schema, Self) {
+    pub(super) fn schema() -> (Schema, Self) {
         let mut schema = Schema::builder();
         let shown = || TextOptions::default().set_fast("raw");
         let fields = Self {
@@ -128,7 +128,7 @@ impl IndexFields {
         (schema.build(), fields)
     }
 
-    pub fn document(&self, doc: &SearchDoc, cutter: &mut CachedTokenizer) -> TantivyDocument {
+    pub(super) fn document(&self, doc: &SearchDoc, cutter: &mut CachedTokenizer) -> TantivyDocument {
         let mut out = TantivyDocument::new();
         out.add_i64(self.image_id, doc.image_id);
         out.add_i64(self.job_id, doc.job_id);
@@ -189,7 +189,7 @@ impl IndexFields {
 }
 
 /// The facet values of an image.
-pub fn facet_values(doc: &SearchDoc) -> Vec<(SearchFacet, String)> {
+pub(super) fn facet_values(doc: &SearchDoc) -> Vec<(SearchFacet, String)> {
     let truth = |flag: bool| if flag { "true" } else { "false" }.to_owned();
     let mut values = vec![
         (SearchFacet::Registry, doc.registry.clone()),

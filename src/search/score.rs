@@ -27,7 +27,7 @@ const B: f32 = 0.75;
 
 /// What documents must match, and their score for it. Scores are greater than 0.
 #[derive(Clone, Debug)]
-pub enum ScoreExpr {
+pub(super) enum ScoreExpr {
     Everything(f32),
     /// A word, or a whole text, in a field: weight × (1 + BM25 of one occurrence). BM25 of a very frequent word is
     /// close to 0; the added 1 keeps matches in a field with a high weight ahead.
@@ -75,7 +75,7 @@ type DocRestriction<'a> = Option<CandidateDocs<'a>>;
 const WORTH_SEEKING: usize = 8;
 
 /// Evaluates expressions, until a deadline.
-pub struct ScoreEvaluator<'a> {
+pub(super) struct ScoreEvaluator<'a> {
     view: &'a IndexView,
     until: Instant,
     /// Postings by field and text, so that each term is looked up once.
@@ -87,11 +87,11 @@ type TermPostings = Rc<[Option<TermInfo>]>;
 
 impl<'a> ScoreEvaluator<'a> {
     /// Evaluations fail after `until`.
-    pub fn new(view: &'a IndexView, until: Instant) -> Self {
+    pub(super) fn new(view: &'a IndexView, until: Instant) -> Self {
         Self { view, until, lists: HashMap::new() }
     }
 
-    pub fn scores(&mut self, expr: &ScoreExpr) -> Result<DocScores> {
+    pub(super) fn scores(&mut self, expr: &ScoreExpr) -> Result<DocScores> {
         self.within(None, expr)
     }
 
@@ -346,7 +346,7 @@ impl<'a> ScoreEvaluator<'a> {
     }
 
     /// Returns an array of scores for reuse, also by other searches.
-    pub fn recycle(&self, mut scores: DocScores) {
+    pub(super) fn recycle(&self, mut scores: DocScores) {
         /// As many as a few concurrent searches need; each takes some bytes for every document.
         const KEPT: usize = 8;
         scores.clear();

@@ -24,7 +24,7 @@ const MAX_LOOKED: usize = 2_000;
 
 /// How many mistakes are tolerated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TypoTolerance {
+pub(super) enum TypoTolerance {
     /// One mistake from five letters on, two from nine.
     Usual,
     /// One mistake also in words of three and four letters.
@@ -32,7 +32,7 @@ pub enum TypoTolerance {
 }
 
 /// For each typed word the similar ones, best first; without the word itself.
-pub type SpellingsByWord = HashMap<String, Vec<SpellingCandidate>>;
+pub(super) type SpellingsByWord = HashMap<String, Vec<SpellingCandidate>>;
 
 /// Number of mistakes allowed in a word.
 fn allowed(word: &str, tolerance: TypoTolerance) -> u8 {
@@ -49,7 +49,7 @@ fn allowed(word: &str, tolerance: TypoTolerance) -> u8 {
 }
 
 /// Similarly spelled words for the free words of a query.
-pub fn near(
+pub(super) fn near(
     view: &IndexView,
     fields: &IndexFields,
     query: &ParsedQuery,
@@ -60,7 +60,7 @@ pub fn near(
 }
 
 /// Similarly spelled words for pairs of neighbours written as one word.
-pub fn near_joined(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<SpellingsByWord> {
+pub(super) fn near_joined(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<SpellingsByWord> {
     let joined = query.alternatives.iter().flat_map(|alternative| alternative.joined());
     let pairs = joined.filter(|joined| joined.of.len() == 2).map(|joined| joined.text);
     near_words(view, fields, pairs.take(MAX_PAIRS), TypoTolerance::Usual)
@@ -126,7 +126,7 @@ fn near_word(
 
 /// The free words, with each unknown one replaced by the most similar word, or omitted if there is none; `None` if no word is
 /// replaced. The last word may be a prefix of a known word.
-pub fn did_you_mean(
+pub(super) fn did_you_mean(
     query: &ParsedQuery,
     spellings: &SpellingsByWord,
     is_known: impl Fn(&str) -> bool,

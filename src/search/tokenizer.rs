@@ -15,23 +15,23 @@ use super::folding::{FoldedLetter, LetterCase, WordKind, letters};
 /// Maximum length of a word, in bytes; longer ones are not indexed, as nobody searches for them.
 const MAX_WORD_BYTES: usize = 255;
 /// Maximum length of an acronym, in letters.
-pub const LONGEST_ACRONYM: usize = 6;
+pub(super) const LONGEST_ACRONYM: usize = 6;
 /// Maximum number of words of a phrase: each position of a text is compared with all of them.
-pub const LONGEST_SEQUENCE: usize = 64;
+pub(super) const LONGEST_SEQUENCE: usize = 64;
 
 /// tantivy's analyzer for texts that [`indexed`] has tokenized already: splits at white space only.
-pub fn analyzer() -> TextAnalyzer {
+pub(super) fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(tantivy::tokenizer::WhitespaceTokenizer::default()).build()
 }
 
 /// The words of a text in order, without parts and stems: `landCover` is `landcover`. Unspaced text is one word.
-pub fn plain(text: &str) -> Vec<String> {
+pub(super) fn plain(text: &str) -> Vec<String> {
     let text = TokenizedText::new(text);
     text.words.iter().filter(|word| text.is_word(word)).map(|word| text.word(word)).collect()
 }
 
 /// The words of a query: identifiers are replaced by their parts.
-pub fn typed(text: &str) -> Vec<String> {
+pub(super) fn typed(text: &str) -> Vec<String> {
     let text = TokenizedText::new(text);
     let parts = |word| if text.is_signed(word) { vec![word.letters.clone()] } else { text.parts(word, false) };
     let parts =
@@ -40,13 +40,13 @@ pub fn typed(text: &str) -> Vec<String> {
 }
 
 /// Whether a word is of a script written without blanks, so that the index has only its [`pairs`].
-pub fn is_unspaced(word: &str) -> bool {
+pub(super) fn is_unspaced(word: &str) -> bool {
     word.chars().next().and_then(WordKind::of) == Some(WordKind::Unspaced)
 }
 
 /// The index terms of a word, in order: the word itself, or the pairs of neighbouring letters of an unspaced word, at
 /// most [`LONGEST_SEQUENCE`].
-pub fn pairs(word: &str) -> Vec<String> {
+pub(super) fn pairs(word: &str) -> Vec<String> {
     let letters: Vec<char> = word.chars().collect();
     if letters.len() <= 2 || !is_unspaced(word) {
         return vec![word.to_owned()];
@@ -55,7 +55,7 @@ pub fn pairs(word: &str) -> Vec<String> {
 }
 
 /// A word such as `c++` without its signs; `None` for a word without signs.
-pub fn without_signs(word: &str) -> Option<&str> {
+pub(super) fn without_signs(word: &str) -> Option<&str> {
     let bare = word.trim_end_matches(['+', '#']);
     (bare.len() < word.len()).then_some(bare)
 }
@@ -63,7 +63,7 @@ pub fn without_signs(word: &str) -> Option<&str> {
 /// Tokenizes the texts of documents, with a cache: versions of a job have most texts in common, and so have jobs of one
 /// author.
 #[derive(Default)]
-pub struct CachedTokenizer {
+pub(super) struct CachedTokenizer {
     known: HashMap<String, String>,
     bytes: usize,
 }
@@ -73,7 +73,7 @@ impl CachedTokenizer {
     const REMEMBERED: usize = 8 << 20;
 
     /// As [`indexed`].
-    pub fn indexed(&mut self, text: &str) -> &str {
+    pub(super) fn indexed(&mut self, text: &str) -> &str {
         if self.bytes > Self::REMEMBERED {
             *self = Self::default();
         }
@@ -103,7 +103,7 @@ fn indexed(text: &str) -> String {
 
 /// A word of a text, or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WordSpan {
+pub(super) struct WordSpan {
     /// Bytes of the text.
     pub range: Range<usize>,
     pub word: String,
@@ -112,7 +112,7 @@ pub struct WordSpan {
 
 /// What a span is in its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SpanKind {
+pub(super) enum SpanKind {
     /// A word of the text. Together they cover all words of the text.
     Word,
     /// A part of a word.
@@ -122,7 +122,7 @@ pub enum SpanKind {
 }
 
 /// The words of a text with their positions, each before its own parts: the input of [`indexed`].
-pub fn spans(text: &str) -> Vec<WordSpan> {
+pub(super) fn spans(text: &str) -> Vec<WordSpan> {
     let text = TokenizedText::new(text);
     let mut spans = Vec::new();
     for (at, word) in text.words.iter().enumerate() {
@@ -148,7 +148,7 @@ pub fn spans(text: &str) -> Vec<WordSpan> {
 }
 
 /// A text whose last word is unfinished.
-pub struct UnfinishedWord<'a> {
+pub(super) struct UnfinishedWord<'a> {
     /// The text before that word.
     pub before: &'a str,
     /// The unfinished word so far, normalised and without blanks.
@@ -158,7 +158,7 @@ pub struct UnfinishedWord<'a> {
 
 impl<'a> UnfinishedWord<'a> {
     /// `None` if the last word is finished.
-    pub fn read(typed: &'a str) -> Option<Self> {
+    pub(super) fn read(typed: &'a str) -> Option<Self> {
         let text = TokenizedText::new(typed);
         let last = text.words.last().filter(|last| last.letters.end == text.letters.len())?;
         let blank = text.letters[last.letters.clone()].iter().rposition(|letter| !last.kind.has(letter.c));
@@ -175,7 +175,7 @@ impl<'a> UnfinishedWord<'a> {
 }
 
 /// The occurrences of these letters in an unspaced text, each up to the end of the same script.
-pub fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
+pub(super) fn goes_on<'a>(text: &'a str, begun: &str) -> Vec<&'a str> {
     /// Maximum length of a completion, in letters: more is longer than a word.
     const LONGEST: usize = 24;
     let cut = TokenizedText::new(text);
@@ -351,7 +351,7 @@ fn is_blank(c: char) -> bool {
 }
 
 /// Whether `rest` begins with a sign that belongs to the last word of `text`, as in `c++`.
-pub fn is_sign(text: &str, rest: &str) -> bool {
+pub(super) fn is_sign(text: &str, rest: &str) -> bool {
     let bare = text.strip_suffix('+').filter(|_| !rest.starts_with("++")).unwrap_or(text);
     let mut before = bare.chars().rev();
     let Some(letter) = before.next().filter(|_| !before.next().is_some_and(char::is_alphanumeric)) else {
@@ -374,7 +374,7 @@ fn signs(letters: &[FoldedLetter]) -> usize {
 }
 
 /// Whether a word with this first letter may have a stem with another one: the article of Arabic words is removed.
-pub fn stem_may_begin_otherwise(first: char) -> bool {
+pub(super) fn stem_may_begin_otherwise(first: char) -> bool {
     ARABIC_ARTICLE.starts_with(first)
 }
 
@@ -383,7 +383,7 @@ const ARABIC_ARTICLE: &str = "ال";
 
 /// The stem of a word; `None` if it is the word itself. It begins with the same letter, except for
 /// [`stem_may_begin_otherwise`].
-pub fn stem(word: &str) -> Option<String> {
+pub(super) fn stem(word: &str) -> Option<String> {
     /// Maximum number of cached stems: texts of one field use the same words again and again.
     const REMEMBERED: usize = 20_000;
     thread_local! {

@@ -15,11 +15,11 @@ const MAX_ANSWERS: usize = 2_000;
 const MAX_PREFIX_DOCS: usize = 2_000_000;
 
 /// Words in this order, next to each other.
-pub type WordSequence = Vec<String>;
+pub(super) type WordSequence = Vec<String>;
 
 /// A word of the index that stands for several neighbouring words of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexCompound {
+pub(super) struct IndexCompound {
     pub text: String,
     /// It may be unfinished, and matches as a prefix too.
     pub is_begun: bool,
@@ -29,7 +29,7 @@ pub struct IndexCompound {
 
 /// A word of the index that is similar to a typed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SpellingCandidate {
+pub(super) struct SpellingCandidate {
     pub word: String,
     pub mistakes: usize,
     /// Number of documents with the word, counted once for each field.
@@ -37,7 +37,7 @@ pub struct SpellingCandidate {
 }
 
 /// The documents with a word that has a prefix.
-pub enum PrefixDocs {
+pub(super) enum PrefixDocs {
     /// All of them, ascending by number in the view.
     All(Box<[u32]>),
     /// More than are cached; with the [`super::prefix::last_term`] of the prefix.
@@ -46,7 +46,7 @@ pub enum PrefixDocs {
 
 impl PrefixDocs {
     /// Number of documents in memory.
-    pub fn cached(&self) -> usize {
+    pub(super) fn cached(&self) -> usize {
         match self {
             Self::All(docs) => docs.len(),
             Self::TooMany { .. } => 0,
@@ -55,7 +55,7 @@ impl PrefixDocs {
 }
 
 /// The caches for one state of the index.
-pub struct WordLookups {
+pub(super) struct WordLookups {
     /// Other readings of a word.
     pub readings: WordCache<String, Vec<Vec<WordSequence>>>,
     /// By neighbours written together, and whether the last of them may be unfinished.
@@ -79,7 +79,7 @@ impl Default for WordLookups {
 }
 
 /// A cache shared by all searches. It is emptied when it is full.
-pub struct WordCache<K, V> {
+pub(super) struct WordCache<K, V> {
     answers: Mutex<CachedAnswers<K, V>>,
     /// Maximum sum of weights.
     capacity: usize,
@@ -97,7 +97,7 @@ impl<K: Eq + Hash, V> WordCache<K, V> {
     }
 
     /// The cached value, or that of `look_up`. Errors are not cached.
-    pub fn get_or(&self, key: K, look_up: impl FnOnce(&K) -> tantivy::Result<V>) -> tantivy::Result<Arc<V>> {
+    pub(super) fn get_or(&self, key: K, look_up: impl FnOnce(&K) -> tantivy::Result<V>) -> tantivy::Result<Arc<V>> {
         if let Some(known) = self.answers.lock().by_key.get(&key) {
             return Ok(Arc::clone(known));
         }

@@ -62,7 +62,7 @@ pub(super) enum TextRule {
 
 impl TextRule {
     /// Whether a text obeys the rule.
-    pub fn is_obeyed_by(self, text: &str) -> bool {
+    pub(super) fn is_obeyed_by(self, text: &str) -> bool {
         match self {
             Self::SeedVersion => text == VERSION,
             Self::JobName => is_name(text) && !text.contains('_'),

@@ -18,26 +18,26 @@ pub(super) enum QueryValue {
 
 impl QueryConditions {
     /// Adds a condition; each `?` in it is replaced by the value's placeholder.
-    pub fn add(&mut self, text: &str, value: QueryValue) {
+    pub(super) fn add(&mut self, text: &str, value: QueryValue) {
         self.values.push(value);
         self.texts.push(text.replace('?', &format!("${}", self.values.len())));
     }
 
     /// As [`Self::add`]; adds nothing if `value` is `None`.
-    pub fn add_text(&mut self, text: &str, value: Option<&String>) {
+    pub(super) fn add_text(&mut self, text: &str, value: Option<&String>) {
         if let Some(value) = value {
             self.add(text, QueryValue::Text(value.clone()));
         }
     }
 
     /// Adds a condition without a value.
-    pub fn add_plain(&mut self, text: String) {
+    pub(super) fn add_plain(&mut self, text: String) {
         self.texts.push(text);
     }
 
     /// Adds the condition that the rows follow the page's cursor in the order of `key`, then `id`; returns the clauses
     /// `ORDER BY` and `LIMIT`.
-    pub fn page<T>(&mut self, page: &ListPage<T>, key: &str, id: &str) -> String {
+    pub(super) fn page<T>(&mut self, page: &ListPage<T>, key: &str, id: &str) -> String {
         let (than, direction) = if page.is_descending { ("<", "DESC") } else { (">", "ASC") };
         if let Some(after) = &page.after {
             let value = match &after.key {
@@ -51,7 +51,7 @@ impl QueryConditions {
     }
 
     /// The statement `select WHERE conditions tail`, with the values bound.
-    pub fn sql(self, select: &str, tail: &str) -> SqlStatement<'static> {
+    pub(super) fn sql(self, select: &str, tail: &str) -> SqlStatement<'static> {
         let conditions = if self.texts.is_empty() { "1 = 1".to_owned() } else { self.texts.join(" AND ") };
         let statement = sql(format!("{select} WHERE {conditions} {tail}"));
         self.values.into_iter().fold(statement, |statement, value| match value {

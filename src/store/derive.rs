@@ -24,11 +24,11 @@ pub(super) struct TouchedRows {
 }
 
 impl TouchedRows {
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.versions.is_empty()
     }
 
-    pub fn append(&mut self, mut other: Self) {
+    pub(super) fn append(&mut self, mut other: Self) {
         self.versions.append(&mut other.versions);
         self.origins.append(&mut other.origins);
     }

@@ -32,7 +32,7 @@ pub(super) struct ArrivedImage {
 row!(ArrivedImage { id, registry_id, repository, job_name, job_version, package_version });
 
 impl ArrivedImage {
-    pub fn namespace(&self) -> &str {
+    pub(super) fn namespace(&self) -> &str {
         split_repository(&self.repository).0
     }
 }

@@ -17,7 +17,7 @@ const MAX_WAITING: usize = 1 << 20;
 
 /// The queue. Clones share it.
 #[derive(Clone, Default)]
-pub struct LogQueue(Arc<SharedLogQueue>);
+pub(super) struct LogQueue(Arc<SharedLogQueue>);
 
 #[derive(Default)]
 struct SharedLogQueue {
@@ -38,7 +38,7 @@ impl LogQueue {
     ///
     /// # Errors
     /// The system has no thread left.
-    pub fn into_writer(to: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(super) fn into_writer(to: impl Write + Send + 'static) -> io::Result<Self> {
         let queue = Self::default();
         let lines = queue.clone();
         thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_all_to(to))?;
@@ -46,7 +46,7 @@ impl LogQueue {
     }
 
     /// Waits until all lines are written, at most `patience`.
-    pub fn flush(&self, patience: Duration) {
+    pub(super) fn flush(&self, patience: Duration) {
         let is_busy = |state: &mut LogQueueState| state.is_writing || !state.lines.is_empty();
         _ = self.0.changed.wait_while_for(&mut self.state(), is_busy, patience);
     }

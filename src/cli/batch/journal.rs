@@ -59,7 +59,7 @@ impl BatchJournal {
     ///
     /// # Errors
     /// Another process has locked it, or an I/O error.
-    pub fn open(root: &Path) -> anyhow::Result<Self> {
+    pub(super) fn open(root: &Path) -> anyhow::Result<Self> {
         let path = root.join(FILE_NAME);
         let written = || format!("{} cannot be written", shown(&path));
         fs::create_dir_all(root).with_context(written)?;
@@ -82,14 +82,14 @@ impl BatchJournal {
     }
 
     /// The entry of a row that succeeded with this image and these inputs, and whose folder still exists.
-    pub fn done(&self, row: usize, image: &str, given: &str) -> Option<&JournalEntry> {
+    pub(super) fn done(&self, row: usize, image: &str, given: &str) -> Option<&JournalEntry> {
         let entry = self.last.get(&row)?;
         let is_same = entry.state == Status::Successful && entry.image == image && entry.given == given;
         (is_same && self.root.join(&entry.folder).join("job.json").is_file()).then_some(entry)
     }
 
     /// Appends an entry; it is synced to disk on return.
-    pub fn write(&mut self, entry: &JournalEntry) -> io::Result<()> {
+    pub(super) fn write(&mut self, entry: &JournalEntry) -> io::Result<()> {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         self.file.write_all(&line)?;

@@ -63,7 +63,7 @@ pub(super) struct RowReport {
 }
 
 impl RowReport {
-    pub fn new(row: usize, line: Option<u64>, state: RowState) -> Self {
+    pub(super) fn new(row: usize, line: Option<u64>, state: RowState) -> Self {
         Self {
             row,
             line,
@@ -79,7 +79,7 @@ impl RowReport {
     }
 
     /// Result of an ended row.
-    pub fn ended(entry: &JournalEntry, line: Option<u64>, state: RowState, exit: ExitStatus) -> Self {
+    pub(super) fn ended(entry: &JournalEntry, line: Option<u64>, state: RowState, exit: ExitStatus) -> Self {
         Self {
             error: entry.error.clone(),
             exit_code: entry.exit_code,
@@ -91,7 +91,7 @@ impl RowReport {
     }
 
     /// Position of the row, for messages.
-    pub fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         self.line.map_or_else(|| format!("row {}", self.row), |line| format!("row {} (line {line})", self.row))
     }
 }

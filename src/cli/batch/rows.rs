@@ -50,7 +50,7 @@ pub(super) struct RowValues {
 
 impl RowValues {
     /// The common request with the row's inputs, which take precedence, and the row's problems.
-    pub fn asked(self, all: &RunRequest) -> JobRequest {
+    pub(super) fn asked(self, all: &RunRequest) -> JobRequest {
         JobRequest { request: self.added_to(all), problems: self.problems, unusable: self.unusable }
     }
 
@@ -65,7 +65,7 @@ impl RowValues {
     }
 
     /// Name of the row for people: its files, or else its values.
-    pub fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         let files = self.files.iter().map(|(_, source)| match source {
             InputSource::File(file) => file.name.clone(),
             InputSource::Folder { path, .. } => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -52,7 +52,7 @@ impl BatchWork<'_> {
     ///
     /// # Errors
     /// An I/O error. Rows that have started are run to their end.
-    pub async fn all(&self, rows: &[PlannedRow]) -> anyhow::Result<Vec<RowReport>> {
+    pub(super) async fn all(&self, rows: &[PlannedRow]) -> anyhow::Result<Vec<RowReport>> {
         let mut failures = 0;
         let mut first_error = None;
         let mut lines = Vec::with_capacity(rows.len());

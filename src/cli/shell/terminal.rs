@@ -15,7 +15,7 @@ const PIECE: usize = 16 * 1024;
 pub(super) struct RawTerminal(Termios);
 
 impl RawTerminal {
-    pub fn enter() -> std::io::Result<Self> {
+    pub(super) fn enter() -> std::io::Result<Self> {
         let before = tcgetattr(stdin())?;
         let mut raw = before.clone();
         raw.make_raw();

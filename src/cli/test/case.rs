@@ -58,7 +58,7 @@ struct CaseComparison {
 
 impl ExpectedEnd {
     /// The difference between a run's end and the expected one, if any.
-    pub fn differs(&self, exit_code: Option<i64>, error: Option<&str>) -> Option<String> {
+    pub(super) fn differs(&self, exit_code: Option<i64>, error: Option<&str>) -> Option<String> {
         let ended = error.map_or_else(|| "it was successful".to_owned(), |name| format!("it failed with {name}"));
         let code = exit_code.map_or_else(|| "none".to_owned(), |code| code.to_string());
         match self {
@@ -79,7 +79,7 @@ impl TestCase {
     ///
     /// # Errors
     /// There are none, or one is invalid; names the file, and what to do.
-    pub fn all(folder: &Path) -> anyhow::Result<Vec<Self>> {
+    pub(super) fn all(folder: &Path) -> anyhow::Result<Vec<Self>> {
         if is_case(folder) {
             return Ok(vec![Self::read(folder)?]);
         }
@@ -129,7 +129,7 @@ impl TestCase {
     ///
     /// # Errors
     /// It is ambiguous, or the job has no input of files.
-    pub fn loose_input(manifest: &SeedManifest) -> anyhow::Result<&str> {
+    pub(super) fn loose_input(manifest: &SeedManifest) -> anyhow::Result<&str> {
         let files = &manifest.job.interface.inputs.files;
         let only = |is: fn(&JobInputFile) -> bool| {
             let mut found = files.iter().filter(|input| is(input));
@@ -144,12 +144,12 @@ impl TestCase {
     }
 
     /// Where a case with loose files keeps the job's outputs, as in Cumulus: in `test-output`.
-    pub fn test_output(&self) -> Option<PathBuf> {
+    pub(super) fn test_output(&self) -> Option<PathBuf> {
         self.loose.as_ref().map(|_| self.folder.join("test-output"))
     }
 
     /// Folder of the expected outputs; it may not exist.
-    pub fn expected(&self) -> PathBuf {
+    pub(super) fn expected(&self) -> PathBuf {
         let other = self.folder.join("output");
         if other.is_dir() { other } else { self.folder.join("expected") }
     }

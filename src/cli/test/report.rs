@@ -45,7 +45,7 @@ pub(super) struct PlannedCase {
 }
 
 impl PlannedCase {
-    pub fn new(case: &TestCase, docker_run: Option<String>, messages: &[String]) -> Self {
+    pub(super) fn new(case: &TestCase, docker_run: Option<String>, messages: &[String]) -> Self {
         Self { name: case.name.clone(), docker_run, messages: messages.to_vec() }
     }
 }
@@ -58,13 +58,13 @@ pub(super) struct TestReport<'a> {
 }
 
 impl<'a> TestReport<'a> {
-    pub fn new(image: &'a str, cases: &'a [CaseResult]) -> Self {
+    pub(super) fn new(image: &'a str, cases: &'a [CaseResult]) -> Self {
         Self { image, passed: exit(cases) == ExitStatus::Done, cases }
     }
 }
 
 impl CaseResult {
-    pub fn new(case: &TestCase, outcome: CaseOutcome, messages: Vec<String>) -> Self {
+    pub(super) fn new(case: &TestCase, outcome: CaseOutcome, messages: Vec<String>) -> Self {
         Self { name: case.name.clone(), outcome, seconds: 0.0, messages, findings: Vec::new() }
     }
 

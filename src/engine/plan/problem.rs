@@ -54,7 +54,7 @@ const MOST: usize = 100;
 pub(super) struct PlanProblems(pub Vec<PlanProblem>);
 
 impl PlanProblems {
-    pub fn add(&mut self, code: PlanCode, subject: &str, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn add(&mut self, code: PlanCode, subject: &str, message: impl Into<String>, help: impl Into<String>) {
         if self.0.len() == MOST {
             return;
         }

@@ -9,7 +9,7 @@ const WIDTH: f64 = 360.0;
 const HEIGHT: f64 = 60.0;
 
 /// A line over the last hour.
-pub struct LineChart {
+pub(super) struct LineChart {
     pub title: &'static str,
     /// The newest value, such as `3.2 a second`; `–` without one.
     pub newest: String,
@@ -23,7 +23,7 @@ pub struct LineChart {
 
 impl LineChart {
     /// A chart of values in time; a missing value breaks the line. `text` writes a value with its unit.
-    pub fn new(
+    pub(super) fn new(
         title: &'static str,
         now: DateTime<Utc>,
         values: &[(DateTime<Utc>, Option<f64>)],
@@ -61,7 +61,7 @@ fn lines(now: DateTime<Utc>, values: &[(DateTime<Utc>, Option<f64>)], most: f64)
 }
 
 /// A number with as many digits as people read.
-pub fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
     } else if value < 10.0 {

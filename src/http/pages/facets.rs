@@ -25,7 +25,7 @@ const MOST_UNFILTERED: usize = 12;
 
 /// A facet with its values, the chosen ones first, then the most frequent.
 #[derive(Debug)]
-pub struct FacetGroup {
+pub(super) struct FacetGroup {
     /// Name in addresses.
     pub word: &'static str,
     pub heading: &'static str,
@@ -34,14 +34,14 @@ pub struct FacetGroup {
 }
 
 impl FacetGroup {
-    pub fn has_filter(&self) -> bool {
+    pub(super) fn has_filter(&self) -> bool {
         self.others.len() > MOST_UNFILTERED
     }
 }
 
 /// A value to choose.
 #[derive(Debug)]
-pub struct FacetValue {
+pub(super) struct FacetValue {
     pub value: String,
     pub label: String,
     pub count: u64,
@@ -50,7 +50,7 @@ pub struct FacetValue {
 
 /// A chosen value.
 #[derive(Debug)]
-pub struct ChosenFacet {
+pub(super) struct ChosenFacet {
     pub heading: &'static str,
     pub value: String,
     pub label: String,
@@ -59,7 +59,7 @@ pub struct ChosenFacet {
 }
 
 /// The facets to show: those that divide the results, and those of which a value is chosen.
-pub fn groups(counts: &[(SearchFacet, Vec<FacetCount>)], chosen: &[(SearchFacet, String)]) -> Vec<FacetGroup> {
+pub(super) fn groups(counts: &[(SearchFacet, Vec<FacetCount>)], chosen: &[(SearchFacet, String)]) -> Vec<FacetGroup> {
     let group = |(facet, heading): (SearchFacet, &'static str)| {
         let counts = counts.iter().find(|(counted, _)| *counted == facet).map_or(&[][..], |(_, counts)| counts);
         let is_chosen = |value: &str| chosen.iter().any(|(other, asked)| *other == facet && asked == value);
@@ -88,7 +88,7 @@ pub fn groups(counts: &[(SearchFacet, Vec<FacetCount>)], chosen: &[(SearchFacet,
 }
 
 /// The chosen values, in the order of the facets.
-pub fn chosen(filters: &[(SearchFacet, String)], without: impl Fn(&str, &str) -> String) -> Vec<ChosenFacet> {
+pub(super) fn chosen(filters: &[(SearchFacet, String)], without: impl Fn(&str, &str) -> String) -> Vec<ChosenFacet> {
     let mut chosen: Vec<ChosenFacet> = Vec::new();
     for (facet, heading) in SHOWN {
         for (_, value) in filters.iter().filter(|(other, _)| *other == facet) {

@@ -17,32 +17,32 @@ const FIELD: usize = 64;
 
 /// The texts of a form by field. A field may occur several times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FormTexts(BTreeMap<String, Vec<String>>);
+pub(super) struct FormTexts(BTreeMap<String, Vec<String>>);
 
 impl FormTexts {
     /// The first value of a field; empty if it is missing.
-    pub fn text(&self, field: &str) -> &str {
+    pub(super) fn text(&self, field: &str) -> &str {
         self.all(field).first().map_or("", String::as_str)
     }
 
     /// All values of a field.
-    pub fn all(&self, field: &str) -> &[String] {
+    pub(super) fn all(&self, field: &str) -> &[String] {
         self.0.get(field).map_or(&[], Vec::as_slice)
     }
 
-    pub fn add(&mut self, field: impl Into<String>, value: impl Into<String>) {
+    pub(super) fn add(&mut self, field: impl Into<String>, value: impl Into<String>) {
         self.0.entry(field.into()).or_default().push(value.into());
     }
 
     /// Removes all values of a field.
-    pub fn remove(&mut self, field: &str) {
+    pub(super) fn remove(&mut self, field: &str) {
         self.0.remove(field);
     }
 }
 
 /// A form with files. If the session came from a cookie, its first field was the token.
 #[derive(Debug, Default)]
-pub struct FileForm {
+pub(super) struct FileForm {
     pub texts: FormTexts,
     /// The stored files, with their fields.
     pub files: Vec<(String, FileSpec)>,
@@ -56,7 +56,7 @@ impl FileForm {
     /// # Errors
     /// [`Error::ForeignOrigin`] before any file is stored; [`Error::TooLarge`] for long texts; [`Error::Invalid`] if the
     /// body is no form or breaks off.
-    pub async fn read(
+    pub(super) async fn read(
         app: &App,
         session: &UserSession,
         request: Request,

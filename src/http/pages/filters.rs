@@ -1,6 +1,8 @@
 //! Filters of templates for texts of others: manifests, registries, users. Characters that cannot be seen, or that
 //! change the order of others, are made visible.
 
+#![expect(unreachable_pub, reason = "what askama's macro makes of a filter is `pub`")]
+
 use std::fmt::{self, Display, Formatter, Write as _};
 use std::ops::Range;
 

@@ -22,7 +22,7 @@ const THEME_COOKIE: &str = "silo-theme";
 
 /// The part of the main navigation that a page belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PageSection {
+pub(crate) enum PageSection {
     #[default]
     Jobs,
     Runs,
@@ -38,7 +38,7 @@ pub enum PageSection {
 
 /// What `layout.html` needs. A handler gets it as an extractor and hands it to its template in the field `frame`.
 #[derive(Clone, Debug, Default)]
-pub struct PageFrame {
+pub(crate) struct PageFrame {
     /// The path prefix that a proxy adds; empty at the root.
     prefix: String,
     /// `light` or `dark`; `None` follows the browser.
@@ -54,7 +54,7 @@ pub struct PageFrame {
 }
 
 impl PageFrame {
-    pub fn of(headers: &HeaderMap, uri: &Uri, app: &App) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, uri: &Uri, app: &App) -> Self {
         Self {
             prefix: PublicPrefix::of(headers, app).0,
             theme: theme(headers),
@@ -67,109 +67,109 @@ impl PageFrame {
     }
 
     /// The same frame for the user of this session.
-    pub fn with_session(self, session: Option<&UserSession>) -> Self {
+    pub(crate) fn with_session(self, session: Option<&UserSession>) -> Self {
         Self { user: session.map(|session| (session.user.username.clone(), session.user.role)), ..self }
     }
 
     /// Name of the user who is logged in.
-    pub fn user(&self) -> Option<&str> {
+    pub(crate) fn user(&self) -> Option<&str> {
         self.user.as_ref().map(|(name, _)| name.as_str())
     }
 
     /// Whether the user who is logged in may run jobs.
-    pub fn may_run(&self) -> bool {
+    pub(crate) fn may_run(&self) -> bool {
         self.user.as_ref().is_some_and(|(_, role)| matches!(role, UserRole::Admin | UserRole::Runner))
     }
 
     /// Whether an admin is logged in.
-    pub fn is_admin(&self) -> bool {
+    pub(crate) fn is_admin(&self) -> bool {
         self.user.as_ref().is_some_and(|(_, role)| *role == UserRole::Admin)
     }
 
     /// The address of the page to log in, which leads back to this one.
-    pub fn login_url(&self) -> String {
+    pub(crate) fn login_url(&self) -> String {
         self.url(&login_path(&self.here))
     }
 
     /// The same frame around a page of another section.
-    pub fn in_section(self, section: PageSection) -> Self {
+    pub(crate) fn in_section(self, section: PageSection) -> Self {
         Self { section, ..self }
     }
 
     /// The same frame with a text in the search field.
-    pub fn with_query(self, query: &str) -> Self {
+    pub(crate) fn with_query(self, query: &str) -> Self {
         Self { query: query.to_owned(), ..self }
     }
 
     /// The text in the search field.
-    pub fn query(&self) -> &str {
+    pub(crate) fn query(&self) -> &str {
         &self.query
     }
 
     /// An address of our own, from a path such as `/search`.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
     /// The address of a file of `assets/`; it changes with the content.
-    pub fn asset(&self, name: &str) -> String {
+    pub(crate) fn asset(&self, name: &str) -> String {
         self.url(&format!("/assets/{}/{name}", assets::revision()))
     }
 
     /// The address of a job's page.
-    pub fn job_url(&self, name: &str) -> String {
+    pub(crate) fn job_url(&self, name: &str) -> String {
         self.url(&job_path(name))
     }
 
     /// The address of an image, which leads to its job's page.
-    pub fn image_url(&self, id: ImageId) -> String {
+    pub(crate) fn image_url(&self, id: ImageId) -> String {
         self.url(&format!("/image/{id}"))
     }
 
     /// Whether only the content of `<main>` is asked for.
-    pub fn is_fragment(&self) -> bool {
+    pub(crate) fn is_fragment(&self) -> bool {
         self.is_fragment
     }
 
     /// The value of `data-theme`; empty if the browser decides.
-    pub fn theme(&self) -> &'static str {
+    pub(crate) fn theme(&self) -> &'static str {
         self.theme.unwrap_or_default()
     }
 
-    pub fn is_in_jobs(&self) -> bool {
+    pub(crate) fn is_in_jobs(&self) -> bool {
         self.section == PageSection::Jobs
     }
 
-    pub fn is_in_runs(&self) -> bool {
+    pub(crate) fn is_in_runs(&self) -> bool {
         self.section == PageSection::Runs
     }
 
-    pub fn is_in_admin(&self) -> bool {
+    pub(crate) fn is_in_admin(&self) -> bool {
         self.section == PageSection::Admin
     }
 
-    pub fn is_in_news(&self) -> bool {
+    pub(crate) fn is_in_news(&self) -> bool {
         self.section == PageSection::News
     }
 
-    pub fn is_in_validate(&self) -> bool {
+    pub(crate) fn is_in_validate(&self) -> bool {
         self.section == PageSection::Validate
     }
 
-    pub fn is_in_help(&self) -> bool {
+    pub(crate) fn is_in_help(&self) -> bool {
         self.section == PageSection::Help
     }
 
-    pub fn is_in_account(&self) -> bool {
+    pub(crate) fn is_in_account(&self) -> bool {
         self.section == PageSection::Account
     }
 
-    pub fn prefix(&self) -> &str {
+    pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
     /// Version of this program.
-    pub fn version(&self) -> &'static str {
+    pub(crate) fn version(&self) -> &'static str {
         env!("CARGO_PKG_VERSION")
     }
 }
@@ -183,7 +183,7 @@ impl FromRequestParts<App> for PageFrame {
 }
 
 /// Whether a client asks for pages: browsers name `text/html`, programs do not (`*/*` does not count).
-pub fn wants_html(headers: &HeaderMap) -> bool {
+pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
     let lists = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
     lists.flat_map(|list| list.split(',')).any(|range| {
         let mut parts = range.split(';').map(str::trim);

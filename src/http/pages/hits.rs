@@ -11,7 +11,7 @@ const LONGEST_TITLE: usize = 200;
 const LONGEST_DESCRIPTION: usize = 320;
 
 /// A page of results.
-pub struct FoundPage {
+pub(super) struct FoundPage {
     pub total: u64,
     pub hits: Vec<SearchHitView>,
     pub next: Option<String>,
@@ -20,7 +20,7 @@ pub struct FoundPage {
 }
 
 /// One result.
-pub struct SearchHitView {
+pub(super) struct SearchHitView {
     pub url: String,
     pub title: MarkedText,
     pub version: String,
@@ -41,11 +41,11 @@ pub struct SearchHitView {
     pub reference: String,
 }
 
-pub fn of_jobs(frame: &PageFrame, page: SearchPage<JobSummary>) -> FoundPage {
+pub(super) fn of_jobs(frame: &PageFrame, page: SearchPage<JobSummary>) -> FoundPage {
     found(page, |item, highlights| job(frame, item, highlights))
 }
 
-pub fn of_images(frame: &PageFrame, page: SearchPage<CatalogueImage>) -> FoundPage {
+pub(super) fn of_images(frame: &PageFrame, page: SearchPage<CatalogueImage>) -> FoundPage {
     found(page, |item, highlights| image(frame, item, highlights))
 }
 

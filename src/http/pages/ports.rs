@@ -6,7 +6,7 @@ use crate::seed::outline::{JobPort, JobPortKind, ResourceOutline};
 
 /// Inputs or outputs of a job that a list shows as one port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PortGroup {
+pub(super) struct PortGroup {
     /// Such as `2 × TIFF or JPEG 2000`, `any file`, `3 values`.
     pub label: String,
     /// Names and media types.
@@ -24,7 +24,7 @@ const LONGEST_FORMAT: usize = 40;
 const LONGEST_TITLE: usize = 300;
 
 /// Groups the inputs or the outputs of a job: files with the same formats, then values; required ones first.
-pub fn port_groups(ports: &[JobPort]) -> Vec<PortGroup> {
+pub(super) fn port_groups(ports: &[JobPort]) -> Vec<PortGroup> {
     struct PortRow<'a> {
         /// `None` for values.
         format: Option<String>,
@@ -78,7 +78,7 @@ fn title(ports: &[&JobPort], is_required: bool) -> String {
 }
 
 /// The formats of a file, such as `TIFF or JPEG 2000`, with ` ×n` for several files.
-pub fn formats(media_types: &[String], is_multiple: bool) -> String {
+pub(super) fn formats(media_types: &[String], is_multiple: bool) -> String {
     let mut names: Vec<String> = Vec::new();
     for media_type in media_types {
         let name = format_name(media_type);
@@ -99,7 +99,7 @@ pub fn formats(media_types: &[String], is_multiple: bool) -> String {
 }
 
 /// The short name of a format by its media type; other media types are their own names.
-pub fn format_name(media_type: &str) -> String {
+pub(super) fn format_name(media_type: &str) -> String {
     let bare = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let known = match bare.as_str() {
         "image/tiff" | "image/geotiff" => "TIFF",
@@ -134,7 +134,7 @@ pub fn format_name(media_type: &str) -> String {
 }
 
 /// The usual extension of files of a media type, without the dot; `None` for types that are not known here.
-pub fn extension(media_type: &str) -> Option<String> {
+pub(super) fn extension(media_type: &str) -> Option<String> {
     let format = format_name(media_type);
     let known = match format.as_str() {
         "TIFF" => "tif",
@@ -154,7 +154,7 @@ pub fn extension(media_type: &str) -> Option<String> {
 }
 
 /// What a job needs, such as `4 CPU, 12 GiB, 1 GPU`. Empty if it names none of these resources.
-pub fn needs(resources: &[ResourceOutline]) -> String {
+pub(super) fn needs(resources: &[ResourceOutline]) -> String {
     let amount = |name: &str| {
         let found = resources.iter().find(|resource| resource.name == name).map(|resource| resource.value);
         found.filter(|value| value.is_finite() && *value > 0.0)
@@ -166,7 +166,7 @@ pub fn needs(resources: &[ResourceOutline]) -> String {
 }
 
 /// An amount of memory in MiB, for people.
-pub fn mebibytes(value: f64) -> String {
+pub(super) fn mebibytes(value: f64) -> String {
     const STEP: f64 = 1024.0;
     if value >= STEP * STEP {
         format!("{} TiB", short_number(value / STEP / STEP))
@@ -184,7 +184,7 @@ fn short_number(value: f64) -> String {
 }
 
 /// The first characters of a text, with `…` if it is longer.
-pub fn cut(text: &str, most: usize) -> String {
+pub(super) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", text[..end].trim_end()),
         None => text.to_owned(),

@@ -6,7 +6,7 @@ use crate::catalog::{RunPhase, RunStatus};
 use crate::engine::run::verdict::RunError;
 
 /// What a run does, in a word.
-pub fn status_word(status: RunStatus) -> &'static str {
+pub(super) fn status_word(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Accepted => "waiting",
         RunStatus::Running => "running",
@@ -17,7 +17,7 @@ pub fn status_word(status: RunStatus) -> &'static str {
 }
 
 /// CSS classes of the sign before the word: shape and colour.
-pub fn status_sign(status: RunStatus) -> &'static str {
+pub(super) fn status_sign(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Accepted => "state hush ring",
         RunStatus::Running => "state warn half",
@@ -28,7 +28,7 @@ pub fn status_sign(status: RunStatus) -> &'static str {
 }
 
 /// What happens in a phase; empty after the end.
-pub fn phase_words(phase: RunPhase) -> &'static str {
+pub(super) fn phase_words(phase: RunPhase) -> &'static str {
     match phase {
         RunPhase::Queued => "waits in the queue",
         RunPhase::Pull => "the image is pulled",
@@ -42,7 +42,7 @@ pub fn phase_words(phase: RunPhase) -> &'static str {
 }
 
 /// Whose fault an error is; empty for categories that this program does not know.
-pub fn fault(category: &str) -> &'static str {
+pub(super) fn fault(category: &str) -> &'static str {
     match category {
         "data" => "fault of the data",
         "job" => "fault of the job",
@@ -52,7 +52,7 @@ pub fn fault(category: &str) -> &'static str {
 }
 
 /// How the process ended, such as `exit code 137, signal 9, out of memory`; empty if it had no end of its own.
-pub fn ending(error: &RunError) -> String {
+pub(super) fn ending(error: &RunError) -> String {
     let code = error.exit_code.map(|code| format!("exit code {code}"));
     let signal = error.signal.map(|signal| format!("signal {signal}"));
     let memory = error.oom.then(|| "out of memory".to_owned());
@@ -60,7 +60,7 @@ pub fn ending(error: &RunError) -> String {
 }
 
 /// A duration, such as `0.4 s`, `48 s`, `2 min 5 s` or `3 h 20 min`.
-pub fn duration(time: TimeDelta) -> String {
+pub(super) fn duration(time: TimeDelta) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;

@@ -9,7 +9,7 @@ pub(super) struct ShownTime {
 }
 
 impl ShownTime {
-    pub fn of(time: DateTime<Utc>) -> Self {
+    pub(super) fn of(time: DateTime<Utc>) -> Self {
         Self {
             text: time.format("%Y-%m-%d %H:%M UTC").to_string(),
             machine: time.format("%Y-%m-%dT%H:%MZ").to_string(),

@@ -81,28 +81,28 @@ pub(super) enum JsonFaultKind {
 }
 
 impl<'a> JsonNode<'a> {
-    pub fn object(&self) -> Option<&JsonObject<'a>> {
+    pub(super) fn object(&self) -> Option<&JsonObject<'a>> {
         match &self.kind {
             JsonNodeKind::Object(object) => Some(object),
             _ => None,
         }
     }
 
-    pub fn text(&self) -> Option<&str> {
+    pub(super) fn text(&self) -> Option<&str> {
         match &self.kind {
             JsonNodeKind::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub fn number(&self) -> Option<JsonNumber<'a>> {
+    pub(super) fn number(&self) -> Option<JsonNumber<'a>> {
         match &self.kind {
             JsonNodeKind::Number(number) => Some(*number),
             _ => None,
         }
     }
 
-    pub fn items(&self) -> &[JsonNode<'a>] {
+    pub(super) fn items(&self) -> &[JsonNode<'a>] {
         match &self.kind {
             JsonNodeKind::List(items) => items,
             _ => &[],
@@ -110,12 +110,12 @@ impl<'a> JsonNode<'a> {
     }
 
     /// A member of an object by key. Of duplicate keys the last one, as in most JSON parsers.
-    pub fn get(&self, key: &str) -> Option<&JsonNode<'a>> {
+    pub(super) fn get(&self, key: &str) -> Option<&JsonNode<'a>> {
         self.object()?.members.iter().rev().find(|member| member.key == key).map(|member| &member.value)
     }
 
     /// The value at a path of nested objects.
-    pub fn find(&self, keys: &[&str]) -> Option<&JsonNode<'a>> {
+    pub(super) fn find(&self, keys: &[&str]) -> Option<&JsonNode<'a>> {
         keys.iter().try_fold(self, |node, key| node.get(key))
     }
 }
@@ -130,7 +130,7 @@ pub(super) enum JsonPointer<'p> {
 
 impl JsonPointer<'_> {
     /// Whether this is the path `/keys[0]/keys[1]/…`.
-    pub fn is(&self, keys: &[&str]) -> bool {
+    pub(super) fn is(&self, keys: &[&str]) -> bool {
         match (self, keys.split_last()) {
             (JsonPointer::Root, None) => true,
             (JsonPointer::Key(parent, key), Some((last, rest))) => key == last && parent.is(rest),

@@ -27,17 +27,17 @@ impl JsonNumber<'_> {
     }
 
     /// Whether the number is written without fraction and exponent.
-    pub fn is_whole(self) -> bool {
+    pub(crate) fn is_whole(self) -> bool {
         !self.0.contains(['.', 'e', 'E'])
     }
 
     /// The value as a 64-bit integer; `None` if it has a fraction or exponent, or does not fit.
-    pub fn integer(self) -> Option<i64> {
+    pub(crate) fn integer(self) -> Option<i64> {
         self.0.parse().ok()
     }
 
     /// The nearest double; infinite if out of range.
-    pub fn float(self) -> f64 {
+    pub(crate) fn float(self) -> f64 {
         self.0.parse().unwrap_or(f64::NAN)
     }
 

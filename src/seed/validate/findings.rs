@@ -24,22 +24,22 @@ struct ManifestFinding {
 }
 
 impl FindingCollector {
-    pub fn new(rules: ValidationRules) -> Self {
+    pub(super) fn new(rules: ValidationRules) -> Self {
         Self { rules, found: Vec::new(), counts: [0; ProblemSeverity::ALL.len()] }
     }
 
-    pub fn rules(&self) -> ValidationRules {
+    pub(super) fn rules(&self) -> ValidationRules {
         self.rules
     }
 
     /// Adds a finding about the value at `path`, which starts at byte `at`. `say` returns message and help; it is not
     /// called if the maximum number of problems is reached.
-    pub fn add(&mut self, code: ProblemCode, path: impl Display, at: usize, say: impl FnOnce() -> (String, String)) {
+    pub(super) fn add(&mut self, code: ProblemCode, path: impl Display, at: usize, say: impl FnOnce() -> (String, String)) {
         self.add_as(code.severity(self.rules.profile), code, path, at, say);
     }
 
     /// As [`FindingCollector::add`], with another severity than the code's.
-    pub fn add_as(
+    pub(super) fn add_as(
         &mut self,
         severity: ProblemSeverity,
         code: ProblemCode,
@@ -60,17 +60,17 @@ impl FindingCollector {
     }
 
     /// Counts further problems without describing them.
-    pub fn count(&mut self, code: ProblemCode, more: usize) {
+    pub(super) fn count(&mut self, code: ProblemCode, more: usize) {
         self.counts[code.severity(self.rules.profile) as usize] += more;
     }
 
     /// Whether there are no errors.
-    pub fn has_no_errors(&self) -> bool {
+    pub(super) fn has_no_errors(&self) -> bool {
         self.counts[ProblemSeverity::Error as usize] == 0
     }
 
     /// The problems, errors first, in document order within a severity; and the number of problems that were not kept.
-    pub fn into_problems(mut self, text: &str) -> (Vec<ManifestProblem>, usize) {
+    pub(super) fn into_problems(mut self, text: &str) -> (Vec<ManifestProblem>, usize) {
         let omitted = self.counts.iter().sum::<usize>() - self.found.len();
         self.found.sort_by_key(|finding| finding.at);
         let mut places = LineColumnCursor::of(text);

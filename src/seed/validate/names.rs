@@ -51,7 +51,7 @@ impl ManifestList {
     }
 
     /// Whether the list's entries become environment variables.
-    pub fn is_environment(self) -> bool {
+    pub(super) fn is_environment(self) -> bool {
         matches!(self, Self::InputFiles | Self::InputJson | Self::Settings)
     }
 

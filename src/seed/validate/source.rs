@@ -45,12 +45,12 @@ pub(super) struct LineColumnCursor<'a> {
 }
 
 impl<'a> LineColumnCursor<'a> {
-    pub fn of(text: &'a str) -> Self {
+    pub(super) fn of(text: &'a str) -> Self {
         Self { rest: text, at: 0, line: 1, column: 1 }
     }
 
     /// Line and column of an offset, which must not be less than that of the last call.
-    pub fn next(&mut self, offset: usize) -> (u32, u32) {
+    pub(super) fn next(&mut self, offset: usize) -> (u32, u32) {
         let (passed, rest) = self.rest.split_at(offset.saturating_sub(self.at).min(self.rest.len()));
         self.rest = rest;
         self.at += passed.len();

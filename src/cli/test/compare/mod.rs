@@ -2,7 +2,7 @@
 //! pure.
 
 mod table;
-pub mod tree;
+pub(super) mod tree;
 mod value;
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 /// A comparison rule for the files whose path matches; the first matching rule applies.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ComparisonRule {
+pub(super) struct ComparisonRule {
     /// A glob over the path in the output folder; `*` does not cross `/`, `**` does.
     pub files: String,
     pub compare: ComparisonMethod,
@@ -23,7 +23,7 @@ pub struct ComparisonRule {
 /// How to compare two files.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
-pub enum ComparisonMethod {
+pub(super) enum ComparisonMethod {
     /// Byte for byte.
     Exact,
     /// As text: line endings, trailing blanks and matches of a mask (a regular expression) are ignored.
@@ -54,7 +54,7 @@ pub enum ComparisonMethod {
 /// Tolerance for numbers: `abs` or `rel` suffices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct NumberTolerance {
+pub(super) struct NumberTolerance {
     pub abs: f64,
     /// Relative to the expected number.
     pub rel: f64,
@@ -62,7 +62,7 @@ pub struct NumberTolerance {
 
 impl NumberTolerance {
     /// Whether a number is within the tolerance.
-    pub fn takes(self, expected: f64, actual: f64) -> bool {
+    pub(super) fn takes(self, expected: f64, actual: f64) -> bool {
         let apart = (expected - actual).abs();
         expected == actual || apart <= self.abs || apart <= self.rel * expected.abs()
     }
@@ -74,7 +74,7 @@ impl NumberTolerance {
 
 /// Compiled rules.
 #[derive(Clone, Debug, Default)]
-pub struct ComparisonRules {
+pub(super) struct ComparisonRules {
     rules: Vec<(GlobMatcher, CompiledMethod)>,
 }
 
@@ -95,7 +95,7 @@ impl ComparisonRules {
     ///
     /// # Errors
     /// An invalid glob, mask or tolerance, as a text.
-    pub fn new(rules: &[ComparisonRule]) -> Result<Self, String> {
+    pub(super) fn new(rules: &[ComparisonRule]) -> Result<Self, String> {
         let ready = |rule: &ComparisonRule| {
             let glob = GlobBuilder::new(&rule.files).literal_separator(true).build();
             let glob = glob.map_err(|why| format!("the rule for {:?}: {why}", rule.files))?;

@@ -22,7 +22,7 @@ const MAX_BYTES: u64 = 64 * 1024 * 1024;
 /// Result of comparing a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ComparisonState {
+pub(crate) enum ComparisonState {
     Equal,
     Differs,
     Missing,
@@ -32,7 +32,7 @@ pub enum ComparisonState {
 
 /// The result for a path of either folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct ComparisonFinding {
+pub(crate) struct ComparisonFinding {
     /// Relative to the folder, with `/`.
     pub path: String,
     pub state: ComparisonState,
@@ -43,7 +43,7 @@ pub struct ComparisonFinding {
 
 impl ComparisonFinding {
     /// Whether the result lets a test case pass.
-    pub fn is_fine(&self) -> bool {
+    pub(crate) fn is_fine(&self) -> bool {
         matches!(self.state, ComparisonState::Equal | ComparisonState::Ignored)
     }
 }
@@ -53,7 +53,7 @@ impl ComparisonFinding {
 ///
 /// # Errors
 /// A folder cannot be read or exceeds a limit.
-pub fn compare(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::Result<Vec<ComparisonFinding>> {
+pub(crate) fn compare(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::Result<Vec<ComparisonFinding>> {
     let (old, new) = (walk(expected)?, walk(actual)?);
     let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let finding = |path: &String| {
@@ -79,7 +79,7 @@ pub fn compare(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::R
 ///
 /// # Errors
 /// There is something other than a regular file, or the disk fails.
-pub fn update(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::Result<()> {
+pub(crate) fn update(rules: &ComparisonRules, expected: &Path, actual: &Path) -> io::Result<()> {
     let beside = |ending: &str| {
         let mut name = expected.as_os_str().to_owned();
         name.push(ending);

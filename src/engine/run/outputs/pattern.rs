@@ -16,13 +16,13 @@ enum PatternPart {
 }
 
 impl OutputGlob {
-    pub fn new(pattern: &str) -> Self {
+    pub(super) fn new(pattern: &str) -> Self {
         let parts = pattern.split('/').filter(|part| *part != ".");
         Self(parts.map(PatternPart::new).collect())
     }
 
     /// Whether it matches a path relative to the output directory.
-    pub fn matches(&self, path: &str) -> bool {
+    pub(super) fn matches(&self, path: &str) -> bool {
         let names = path.split('/');
         names.clone().count() == self.0.len() && names.zip(&self.0).all(|(name, part)| part.matches(name))
     }

@@ -52,7 +52,7 @@ pub(super) fn list(folder: &Path, bounds: WalkBounds, halt: &HaltSignal) -> Resu
 
 impl OutputTree {
     /// Opens a listed file. No link is followed: the entry of a link holds its target.
-    pub fn open(&self, entry: &OutputEntry) -> io::Result<File> {
+    pub(super) fn open(&self, entry: &OutputEntry) -> io::Result<File> {
         let gone = || io::Error::from(ErrorKind::NotFound);
         let mut folder = self.root.as_ref().ok_or_else(gone)?.try_clone()?;
         let mut names = entry.place.iter();

@@ -20,7 +20,7 @@ pub(super) struct AskedPage<T> {
 
 impl<T: Copy> AskedPage<T> {
     /// Parses `sort`, `limit` and `cursor`.
-    pub fn read(words: &SortWords<T>, sort: Option<&str>, asked: Option<u32>, cursor: Option<&str>) -> Result<Self> {
+    pub(super) fn read(words: &SortWords<T>, sort: Option<&str>, asked: Option<u32>, cursor: Option<&str>) -> Result<Self> {
         let sort = sort.unwrap_or(words[0].0);
         let (is_descending, word) = sort.strip_prefix('-').map_or((false, sort), |word| (true, word));
         let known = || words.iter().map(|(word, _)| format!("{word}, -{word}")).collect::<Vec<_>>().join(", ");
@@ -32,7 +32,7 @@ impl<T: Copy> AskedPage<T> {
     }
 
     /// The page as it is sent; `place` gives the position of an entry.
-    pub fn view<E, V>(
+    pub(super) fn view<E, V>(
         &self,
         entries: Vec<E>,
         place: impl Fn(&E) -> (SortKey, i64),

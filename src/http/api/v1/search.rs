@@ -37,7 +37,7 @@ pub(in crate::http) enum KindWord {
 
 impl SearchQuery {
     /// Parses the parameters; only facets may be repeated.
-    pub fn read(pairs: Vec<(String, String)>) -> Result<Self> {
+    pub(crate) fn read(pairs: Vec<(String, String)>) -> Result<Self> {
         let mut asked =
             Self { text: None, kind: KindWord::default(), page: SearchOptions { limit: 0, ..SearchOptions::ALL } };
         let mut seen: Vec<&str> = Vec::new();

@@ -61,7 +61,7 @@ pub(super) struct RegistryFieldsView {
 
 impl RegistryFields {
     /// What a form contains.
-    pub fn read(form: &PageForm) -> Self {
+    pub(super) fn read(form: &PageForm) -> Self {
         // Browsers send line breaks as CR LF.
         let text = |name| form.text(name).trim().replace("\r\n", "\n");
         Self {
@@ -81,7 +81,7 @@ impl RegistryFields {
     }
 
     /// What is stored.
-    pub fn of(registry: &RegistryRecord) -> Self {
+    pub(super) fn of(registry: &RegistryRecord) -> Self {
         // A namespace of repositories without a slash is empty, and would be no line.
         let namespace = |name: &String| if name.is_empty() { "/".to_owned() } else { name.clone() };
         let namespaces: Vec<String> = registry.verified.namespaces.iter().map(namespace).collect();
@@ -102,7 +102,7 @@ impl RegistryFields {
     }
 
     /// The form for `app`.
-    pub fn form(&self, kind: RegistryKind, password: &str, client_key: &str) -> RegistryForm {
+    pub(super) fn form(&self, kind: RegistryKind, password: &str, client_key: &str) -> RegistryForm {
         RegistryForm {
             name: self.name.clone(),
             url: self.url.clone(),
@@ -122,7 +122,7 @@ impl RegistryFields {
     }
 
     /// The fields as they are shown, each with its problem. A registry that exists keeps its name and kind.
-    pub fn view(&self, kind: RegistryKind, problems: &[RegistryFieldProblem], is_new: bool) -> RegistryFieldsView {
+    pub(super) fn view(&self, kind: RegistryKind, problems: &[RegistryFieldProblem], is_new: bool) -> RegistryFieldsView {
         let advice = kind_advice(kind);
         let is_on_disk = advice.login.is_empty();
         let problem = |name: &str| problems.iter().find(|one| one.field == name).map(|one| one.text.clone());

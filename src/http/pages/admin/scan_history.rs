@@ -19,7 +19,7 @@ pub(super) struct StateSign {
 }
 
 impl StateSign {
-    pub fn of(state: ScanState) -> Self {
+    pub(super) fn of(state: ScanState) -> Self {
         let class = match state {
             ScanState::Queued | ScanState::Running => "on",
             ScanState::Complete => "good",
@@ -72,7 +72,7 @@ pub(super) struct BarPart {
 
 impl ScanHistory {
     /// Of scans, newest first.
-    pub fn new(scans: &[ScanRecord]) -> Self {
+    pub(super) fn new(scans: &[ScanRecord]) -> Self {
         let most = scans.iter().map(|scan| changes(scan).iter().sum()).max().unwrap_or(0);
         let bar = |(place, scan): (usize, &ScanRecord)| ScanBar {
             title: title(scan),

@@ -9,7 +9,7 @@ use crate::seed::model::{JobInputFile, JsonType, SeedManifest};
 
 /// A group of commands for one purpose.
 #[derive(Debug)]
-pub struct CommandGroup {
+pub(super) struct CommandGroup {
     pub heading: &'static str,
     /// What to know before; may be empty.
     pub note: String,
@@ -22,40 +22,40 @@ pub struct CommandGroup {
 
 /// A command to copy.
 #[derive(Debug)]
-pub struct CopyableCommand {
+pub(super) struct CopyableCommand {
     /// What it is, for screen readers.
     pub label: &'static str,
     pub text: String,
 }
 
 impl CommandGroup {
-    pub fn new(heading: &'static str, commands: Vec<CopyableCommand>) -> Self {
+    pub(super) fn new(heading: &'static str, commands: Vec<CopyableCommand>) -> Self {
         Self { heading, note: String::new(), commands, download: None, differences: Vec::new() }
     }
 
-    pub fn with_note(self, note: impl Into<String>) -> Self {
+    pub(super) fn with_note(self, note: impl Into<String>) -> Self {
         Self { note: note.into(), ..self }
     }
 }
 
 impl CopyableCommand {
-    pub fn new(label: &'static str, text: String) -> Self {
+    pub(super) fn new(label: &'static str, text: String) -> Self {
         Self { label, text }
     }
 }
 
 /// `NAME=VALUE` for a shell.
-pub fn assigned(name: &str, value: &str) -> String {
+pub(crate) fn assigned(name: &str, value: &str) -> String {
     format!("{}={}", quoted(name), quoted(value))
 }
 
 /// Lines of one command.
-pub fn joined(lines: &[String]) -> String {
+pub(crate) fn joined(lines: &[String]) -> String {
     lines.join(" \\\n  ")
 }
 
 /// `silo run`, or `silo runs submit`, with an example value for everything that the job needs.
-pub fn silo(command: &str, image: &str, manifest: &SeedManifest, outputs: bool) -> String {
+pub(super) fn silo(command: &str, image: &str, manifest: &SeedManifest, outputs: bool) -> String {
     let interface = &manifest.job.interface;
     let mut lines = vec![format!("{command} {}", quoted(image))];
     for file in interface.inputs.files.iter().filter(|file| file.required) {
@@ -77,7 +77,7 @@ pub fn silo(command: &str, image: &str, manifest: &SeedManifest, outputs: bool) 
 }
 
 /// The request of a run by the REST interface.
-pub fn curl(public_url: &str, image: &CatalogueImage, manifest: &SeedManifest) -> String {
+pub(super) fn curl(public_url: &str, image: &CatalogueImage, manifest: &SeedManifest) -> String {
     let interface = &manifest.job.interface;
     let members = |entries: Vec<(String, Value)>| Value::Object(Map::from_iter(entries));
     let values = interface.inputs.json.iter().filter(|value| value.required);
@@ -104,7 +104,7 @@ pub fn curl(public_url: &str, image: &CatalogueImage, manifest: &SeedManifest) -
 }
 
 /// Runs the CWL tool at an address.
-pub fn cwltool(address: &str, manifest: &SeedManifest) -> String {
+pub(super) fn cwltool(address: &str, manifest: &SeedManifest) -> String {
     let mut lines = vec![format!("cwltool --outdir results {}", quoted(address))];
     let interface = &manifest.job.interface;
     for (name, example) in required(manifest) {
@@ -120,7 +120,7 @@ pub fn cwltool(address: &str, manifest: &SeedManifest) -> String {
 }
 
 /// Downloads the script at an address, and runs it. Secret settings are variables of the environment.
-pub fn script(address: &str, file: &str, manifest: &SeedManifest) -> [String; 2] {
+pub(super) fn script(address: &str, file: &str, manifest: &SeedManifest) -> [String; 2] {
     let interface = &manifest.job.interface;
     let secrets = interface.settings.iter().filter(|setting| setting.secret);
     let before: String =
@@ -134,7 +134,7 @@ pub fn script(address: &str, file: &str, manifest: &SeedManifest) -> [String; 2]
 }
 
 /// Loads an image of a layout or an archive on the server's disk into a container engine. `None` for registries.
-pub fn load(registry: &RegistryRecord, image: &CatalogueImage) -> Option<CopyableCommand> {
+pub(super) fn load(registry: &RegistryRecord, image: &CatalogueImage) -> Option<CopyableCommand> {
     let (path, name) = (registry.url.as_str(), image.pull_reference());
     let text = match registry.kind {
         RegistryKind::Layout => {
@@ -148,7 +148,7 @@ pub fn load(registry: &RegistryRecord, image: &CatalogueImage) -> Option<Copyabl
 }
 
 /// Shows an image of a layout or an archive.
-pub fn inspect(registry: &RegistryRecord, image: &CatalogueImage) -> String {
+pub(super) fn inspect(registry: &RegistryRecord, image: &CatalogueImage) -> String {
     format!("silo image inspect {} --name {}", quoted(&registry.url), quoted(&image.pull_reference()))
 }
 

@@ -7,7 +7,7 @@ use crate::engine::plan::docker_run::quoted;
 use crate::seed::model::SeedManifest;
 
 /// The groups of commands; the first one is the one that most people want.
-pub fn groups(public_url: &str, detail: &JobImageDetail) -> Vec<CommandGroup> {
+pub(super) fn groups(public_url: &str, detail: &JobImageDetail) -> Vec<CommandGroup> {
     let image = &detail.image;
     let manifest = SeedManifest::parse(&image.facts.manifest).ok().filter(|_| image.facts.valid);
     let disk = detail.registry.as_ref().filter(|_| image.registry.is_empty());

@@ -14,7 +14,7 @@ const LONGEST_TEXT: usize = 4_000;
 
 /// The rows of a table, and the number of those that are left out.
 #[derive(Debug)]
-pub struct TableRows<T> {
+pub(super) struct TableRows<T> {
     pub rows: Vec<T>,
     pub more: usize,
 }
@@ -25,18 +25,18 @@ impl<T> TableRows<T> {
         Self { rows: all().take(MOST_ROWS).map(row).collect(), more: all().count().saturating_sub(MOST_ROWS) }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.rows.len() + self.more
     }
 }
 
 /// A manifest with the standard's defaults.
 #[derive(Debug)]
-pub struct ManifestView {
+pub(super) struct ManifestView {
     pub seed_version: String,
     /// The maintainer's page, if it is an address of the web.
     pub home: Option<OutsideLink>,
@@ -52,7 +52,7 @@ pub struct ManifestView {
 
 /// A link to a page of others.
 #[derive(Debug)]
-pub struct OutsideLink {
+pub(super) struct OutsideLink {
     pub url: String,
     /// Without scheme.
     pub label: String,
@@ -60,7 +60,7 @@ pub struct OutsideLink {
 
 /// An input or an output.
 #[derive(Debug)]
-pub struct PortView {
+pub(super) struct PortView {
     pub name: String,
     /// `file`, `files` or `value`.
     pub kind: &'static str,
@@ -79,14 +79,14 @@ pub struct PortView {
 
 /// A format by its short name, with its media type if that is another one.
 #[derive(Debug)]
-pub struct FormatView {
+pub(super) struct FormatView {
     pub name: String,
     pub media_type: String,
 }
 
 /// The amount of a resource.
 #[derive(Debug)]
-pub struct NeedView {
+pub(super) struct NeedView {
     pub name: String,
     pub amount: String,
     /// What comes with the inputs' size; empty for nothing.
@@ -94,13 +94,13 @@ pub struct NeedView {
 }
 
 #[derive(Debug)]
-pub struct SettingView {
+pub(super) struct SettingView {
     pub name: String,
     pub is_secret: bool,
 }
 
 #[derive(Debug)]
-pub struct MountView {
+pub(super) struct MountView {
     pub name: String,
     pub path: String,
     pub is_writable: bool,
@@ -108,7 +108,7 @@ pub struct MountView {
 
 /// The meaning of an exit code.
 #[derive(Debug)]
-pub struct ErrorView {
+pub(super) struct ErrorView {
     pub code: String,
     pub name: String,
     pub title: String,
@@ -119,7 +119,7 @@ pub struct ErrorView {
 
 impl ManifestView {
     /// `document` has the standard's defaults.
-    pub fn of(document: &Value) -> Self {
+    pub(super) fn of(document: &Value) -> Self {
         let job = &document["job"];
         let (interface, maintainer) = (&job["interface"], &job["maintainer"]);
         let (inputs, outputs) = (&interface["inputs"], &interface["outputs"]);
@@ -152,7 +152,7 @@ impl ManifestView {
 
 impl PortView {
     /// What the diagram says below the name.
-    pub fn summary(&self) -> String {
+    pub(super) fn summary(&self) -> String {
         let mut words = match (self.kind, &self.formats[..]) {
             ("value", _) => vec![self.value_type.clone()],
             (_, []) => vec!["any file".to_owned()],
@@ -173,7 +173,7 @@ impl PortView {
 }
 
 /// The text of a value; other values as JSON.
-pub fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => cut(text, LONGEST_TEXT),

@@ -22,7 +22,7 @@ const LONGEST_SPAN: usize = 4_000;
 
 #[derive(Template)]
 #[template(path = "job.html")]
-pub struct JobPage {
+pub(super) struct JobPage {
     pub frame: PageFrame,
     name: String,
     title: String,
@@ -69,7 +69,7 @@ struct PageNote {
 }
 
 /// A version of the job.
-pub struct ListedVersion {
+pub(super) struct ListedVersion {
     pub job_version: String,
     pub package_version: String,
     /// The value that the forms send.
@@ -135,7 +135,7 @@ struct ImageFacts {
 }
 
 /// A time: for machines, and the day for people.
-pub struct TimeView {
+pub(crate) struct TimeView {
     pub iso: String,
     pub text: String,
     pub day: String,
@@ -162,7 +162,7 @@ struct TagLink {
 }
 
 impl JobPage {
-    pub fn new(frame: PageFrame, public_url: &str, detail: JobImageDetail) -> Self {
+    pub(super) fn new(frame: PageFrame, public_url: &str, detail: JobImageDetail) -> Self {
         let groups = get::groups(public_url, &detail);
         let JobImageDetail { job, image, history, places, .. } = detail;
         let facts = &image.facts;
@@ -220,7 +220,7 @@ impl JobPage {
 }
 
 impl TimeView {
-    pub fn of(time: DateTime<Utc>) -> Self {
+    pub(crate) fn of(time: DateTime<Utc>) -> Self {
         Self {
             iso: time.to_rfc3339_opts(SecondsFormat::Millis, true),
             text: time.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
@@ -230,7 +230,7 @@ impl TimeView {
 }
 
 /// Bytes for people.
-pub fn bytes(size: u64) -> String {
+pub(crate) fn bytes(size: u64) -> String {
     const KIB: f64 = 1024.0;
     let size = size as f64;
     if size < KIB {
@@ -281,7 +281,7 @@ fn notes(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> Vec<Pa
 }
 
 /// All versions with their packages, highest first.
-pub fn versions(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> Vec<ListedVersion> {
+pub(super) fn versions(frame: &PageFrame, job: &JobOverview, image: &CatalogueImage) -> Vec<ListedVersion> {
     let shown = version_part(&image.facts.job_version, &image.facts.package_version);
     let row = |job_version: &str, package: &JobPackageSummary| {
         let name = &image.facts.job_name;

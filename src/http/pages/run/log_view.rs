@@ -10,12 +10,12 @@ use crate::engine::run::record::RunRecord;
 use crate::http::pages::PageFrame;
 
 /// Lines of one page.
-pub const MOST_LINES: usize = 1000;
+pub(super) const MOST_LINES: usize = 1000;
 /// Longer lines are folded, in characters.
 const LONGEST_LINE: usize = 4096;
 
 /// A log with its controls.
-pub struct LogView {
+pub(super) struct LogView {
     pub lines: Vec<ShownLine>,
     pub total: u64,
     /// Number of lines with the text that is searched for.
@@ -46,7 +46,7 @@ pub struct LogView {
 }
 
 /// A way to another log, or to the log of another attempt.
-pub struct LogTab {
+pub(super) struct LogTab {
     pub url: String,
     pub label: String,
     pub is_shown: bool,
@@ -55,7 +55,7 @@ pub struct LogTab {
 /// A line of a log.
 #[derive(Template)]
 #[template(path = "log_line.html")]
-pub struct ShownLine {
+pub(super) struct ShownLine {
     number: u64,
     /// Time of day in UTC; empty if unknown.
     time: String,
@@ -68,7 +68,7 @@ pub struct ShownLine {
 }
 
 impl ShownLine {
-    pub fn of(line: LogLine) -> Self {
+    pub(super) fn of(line: LogLine) -> Self {
         let (text, rest) = TerminalText::of(&line.text).folded(LONGEST_LINE);
         Self {
             number: line.number,
@@ -89,7 +89,7 @@ fn time_of_day(time: DateTime<Utc>) -> String {
 }
 
 /// The texts of a part, each cut at the length of a folded line.
-pub fn texts(found: LogLines) -> Vec<TerminalText> {
+pub(super) fn texts(found: LogLines) -> Vec<TerminalText> {
     found.lines.into_iter().map(|line| TerminalText::of(&line.text).folded(LONGEST_LINE).0).collect()
 }
 
@@ -98,13 +98,13 @@ fn shown_lines(found: LogLines) -> Vec<ShownLine> {
 }
 
 /// The path of the page of a log.
-pub fn log_path(run: &str, log: AttemptLog) -> String {
+pub(super) fn log_path(run: &str, log: AttemptLog) -> String {
     format!("/run/{run}/log/{}", log.as_str())
 }
 
 impl LogView {
     /// `found`: `None` if nothing was printed yet. `attempt`: the one that is asked for.
-    pub fn new(
+    pub(super) fn new(
         frame: &PageFrame,
         record: &RunRecord,
         log: AttemptLog,

@@ -17,24 +17,24 @@ const MOST_FILES: usize = 300;
 const LONGEST_VALUE: usize = 2000;
 
 /// A name with a value.
-pub struct NamedValue {
+pub(super) struct NamedValue {
     pub name: String,
     pub value: String,
 }
 
 impl NamedValue {
-    pub fn new(name: impl Into<String>, value: &str) -> Self {
+    pub(super) fn new(name: impl Into<String>, value: &str) -> Self {
         Self { name: name.into(), value: cut(value, LONGEST_VALUE) }
     }
 
     /// A JSON value; a text without its quotes.
-    pub fn of_json(name: &str, value: &Value) -> Self {
+    pub(super) fn of_json(name: &str, value: &Value) -> Self {
         Self::new(name, &value.as_str().map_or_else(|| value.to_string(), str::to_owned))
     }
 }
 
 /// What a run was given.
-pub struct GivenView {
+pub(super) struct GivenView {
     pub inputs: Vec<GivenInputRow>,
     pub values: Vec<NamedValue>,
     pub settings: Vec<NamedValue>,
@@ -42,7 +42,7 @@ pub struct GivenView {
 }
 
 /// A file input.
-pub struct GivenInputRow {
+pub(super) struct GivenInputRow {
     pub name: String,
     pub files: Vec<GivenFileRow>,
     /// Number of files that are not listed.
@@ -50,7 +50,7 @@ pub struct GivenInputRow {
 }
 
 /// A file of an input.
-pub struct GivenFileRow {
+pub(super) struct GivenFileRow {
     pub name: String,
     pub size: String,
     pub sha256: String,
@@ -59,7 +59,7 @@ pub struct GivenFileRow {
 }
 
 impl GivenView {
-    pub fn of(frame: &PageFrame, given: &RecordedInputs) -> Self {
+    pub(super) fn of(frame: &PageFrame, given: &RecordedInputs) -> Self {
         let mut left = MOST_FILES;
         let file = |file: &GivenFile| GivenFileRow {
             name: file.name.clone(),
@@ -81,13 +81,13 @@ impl GivenView {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.inputs.is_empty() && self.values.is_empty() && self.settings.is_empty() && self.mounts.is_empty()
     }
 }
 
 /// What a run left.
-pub struct OutputsView {
+pub(super) struct OutputsView {
     pub outputs: Vec<OutputFilesRow>,
     pub values: Vec<NamedValue>,
     /// Files that belong to no output.
@@ -100,7 +100,7 @@ pub struct OutputsView {
 }
 
 /// The files of an output.
-pub struct OutputFilesRow {
+pub(super) struct OutputFilesRow {
     pub name: String,
     pub files: Vec<OutputFileRow>,
     /// Number of files that are not listed.
@@ -108,7 +108,7 @@ pub struct OutputFilesRow {
 }
 
 /// A file that a run left.
-pub struct OutputFileRow {
+pub(super) struct OutputFileRow {
     pub path: String,
     /// To download it; `None` after the files were deleted.
     pub url: Option<String>,
@@ -119,7 +119,7 @@ pub struct OutputFileRow {
 
 impl OutputsView {
     /// `run`: its id, unless its files were deleted.
-    pub fn of(frame: &PageFrame, run: Option<&str>, outputs: &RunOutputs) -> Self {
+    pub(super) fn of(frame: &PageFrame, run: Option<&str>, outputs: &RunOutputs) -> Self {
         let mut left = MOST_FILES;
         let file = |file: &CapturedFile| OutputFileRow {
             path: file.path.clone(),

@@ -12,7 +12,7 @@ use crate::http::pages::filters::ShownText;
 
 /// A line as HTML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TerminalText {
+pub(super) struct TerminalText {
     spans: Vec<StyledSpan>,
     /// In characters.
     length: usize,
@@ -40,7 +40,7 @@ struct TextStyle {
 
 impl TerminalText {
     /// Reads a line without its line feed.
-    pub fn of(line: &str) -> Self {
+    pub(super) fn of(line: &str) -> Self {
         let mut screen = TerminalLine::default();
         let mut parser = Parser::new();
         parser.advance(&mut screen, line.as_bytes());
@@ -57,7 +57,7 @@ impl TerminalText {
     }
 
     /// The first characters, and the others, if there are more.
-    pub fn folded(mut self, most: usize) -> (Self, Option<Self>) {
+    pub(super) fn folded(mut self, most: usize) -> (Self, Option<Self>) {
         if self.length <= most {
             return (self, None);
         }
@@ -79,7 +79,7 @@ impl TerminalText {
     }
 
     /// In characters.
-    pub fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.length
     }
 }

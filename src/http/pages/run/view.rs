@@ -25,7 +25,7 @@ const MOST_ATTEMPTS: usize = 50;
 
 #[derive(Template)]
 #[template(path = "run.html", blocks = ["main"])]
-pub struct RunPage {
+pub(super) struct RunPage {
     frame: PageFrame,
     /// Of the forms of this session.
     token: String,
@@ -130,13 +130,13 @@ struct RunFacts {
 }
 
 /// The job's title, or its name.
-pub fn title(record: &RunRecord) -> String {
+pub(super) fn title(record: &RunRecord) -> String {
     let title = record.manifest["job"]["title"].as_str().map(str::trim).unwrap_or_default();
     if title.is_empty() { record.job.name.clone() } else { title.to_owned() }
 }
 
 impl RunPage {
-    pub fn new(
+    pub(super) fn new(
         frame: PageFrame,
         token: String,
         detail: RunDetail,

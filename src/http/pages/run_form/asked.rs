@@ -16,7 +16,7 @@ use crate::seed::model::{JobInputFile, JobInputJson, JsonType, SeedManifest};
 
 /// A run that a form asks for, and what is wrong with the form itself. Values are checked when the run is planned.
 #[derive(Debug)]
-pub struct AskedRun {
+pub(super) struct AskedRun {
     pub form: RunForm,
     pub problems: Vec<FormProblem>,
 }
@@ -25,14 +25,14 @@ pub struct AskedRun {
 const FILES: &str = "files.";
 
 /// Whether the files of a field are stored: only those of inputs whose source they are.
-pub fn is_wanted(texts: &FormTexts, field: &str) -> bool {
+pub(super) fn is_wanted(texts: &FormTexts, field: &str) -> bool {
     let Some(input) = field.strip_prefix(FILES) else { return false };
     matches!(texts.text(&format!("source.{input}")), "" | "upload")
 }
 
 impl AskedRun {
     /// Reads the form. Its stored files become values of the fields `sent.INPUT`, which the page shows.
-    pub fn read(
+    pub(super) fn read(
         (image, manifest): (ImageId, &SeedManifest),
         earlier: Option<&EarlierRun>,
         sent: &mut FileForm,
@@ -59,7 +59,7 @@ impl AskedRun {
     }
 
     /// The problems of the form, and those that its run has.
-    pub fn with_problems_of(self, why: &Error) -> Vec<FormProblem> {
+    pub(super) fn with_problems_of(self, why: &Error) -> Vec<FormProblem> {
         let mut problems = self.problems;
         match why {
             Error::Unrunnable(found) => problems.extend(found.iter().map(|problem| {

@@ -9,13 +9,13 @@ use crate::http::pages::ports::cut;
 const LONGEST_NAME: usize = 100;
 
 /// A file as the value of a field.
-pub fn as_value(file: &FileSpec) -> String {
+pub(super) fn as_value(file: &FileSpec) -> String {
     serde_json::to_string(file).expect("texts are JSON")
 }
 
 /// A file that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FileChoice {
+pub(super) struct FileChoice {
     /// The value of its field.
     pub value: String,
     pub label: String,
@@ -24,7 +24,7 @@ pub struct FileChoice {
 
 impl FileChoice {
     /// An uploaded file.
-    pub fn of_upload(upload: &UploadedFile) -> Self {
+    pub(super) fn of_upload(upload: &UploadedFile) -> Self {
         let UploadedFile { sha256, name, size, created_at, .. } = upload;
         let file = FileSpec::Upload { sha256: sha256.clone(), name: Some(name.clone()) };
         let label =
@@ -33,7 +33,7 @@ impl FileChoice {
     }
 
     /// An output file of an earlier run.
-    pub fn of_output(output: &EarlierOutput) -> Self {
+    pub(super) fn of_output(output: &EarlierOutput) -> Self {
         let EarlierOutput { run, job, job_version, label, finished, output, file } = output;
         let path = file.path.clone();
         let source = FileSpec::Output { run: run.clone(), output: Some(output.clone()), file: Some(path), name: None };
@@ -54,7 +54,7 @@ impl FileChoice {
 }
 
 /// The choices with those marked that were chosen before, also if they are not offered any more.
-pub fn marked<'c>(offered: impl Iterator<Item = &'c FileChoice>, chosen: &[String]) -> Vec<FileChoice> {
+pub(super) fn marked<'c>(offered: impl Iterator<Item = &'c FileChoice>, chosen: &[String]) -> Vec<FileChoice> {
     let mut choices: Vec<FileChoice> =
         offered.map(|it| FileChoice { is_chosen: chosen.contains(&it.value), ..it.clone() }).collect();
     let others = chosen.iter().filter(|value| !value.is_empty() && !choices.iter().any(|known| known.value == **value));
@@ -64,7 +64,7 @@ pub fn marked<'c>(offered: impl Iterator<Item = &'c FileChoice>, chosen: &[Strin
 }
 
 /// A file for people; a query of an address may be a signature, and is masked.
-pub fn label(file: &FileSpec) -> String {
+pub(super) fn label(file: &FileSpec) -> String {
     match file {
         FileSpec::Upload { sha256, name } => cut(name.as_ref().unwrap_or(sha256), LONGEST_NAME),
         FileSpec::Url { url, .. } => url.masked(),

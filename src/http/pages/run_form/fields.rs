@@ -25,7 +25,7 @@ struct FieldSource<'f> {
 }
 
 /// All fields of a form.
-pub struct FormFields {
+pub(super) struct FormFields {
     pub files: Vec<FileField>,
     pub values: Vec<ValueField>,
     pub settings: Vec<SettingField>,
@@ -34,7 +34,7 @@ pub struct FormFields {
 }
 
 /// A file input. Ids of elements are `id` and words after it.
-pub struct FileField {
+pub(super) struct FileField {
     pub id: String,
     pub name: String,
     /// What it takes, in words.
@@ -58,7 +58,7 @@ pub struct FileField {
 }
 
 /// A JSON input.
-pub struct ValueField {
+pub(super) struct ValueField {
     pub id: String,
     pub name: String,
     pub json_type: &'static str,
@@ -68,7 +68,7 @@ pub struct ValueField {
 }
 
 /// A setting. A secret has no text.
-pub struct SettingField {
+pub(super) struct SettingField {
     pub id: String,
     pub name: String,
     pub is_secret: bool,
@@ -79,7 +79,7 @@ pub struct SettingField {
 }
 
 /// A mount.
-pub struct MountField {
+pub(super) struct MountField {
     pub id: String,
     pub name: String,
     /// Path in the container.
@@ -90,7 +90,7 @@ pub struct MountField {
 }
 
 /// Options that most runs do not need.
-pub struct OptionFields {
+pub(super) struct OptionFields {
     pub fields: Vec<OptionField>,
     pub is_scale: bool,
     pub is_dedup: bool,
@@ -99,7 +99,7 @@ pub struct OptionFields {
 }
 
 /// An option with a text.
-pub struct OptionField {
+pub(super) struct OptionField {
     /// Name of the field; its id is `o-` and the name.
     pub name: &'static str,
     pub label: &'static str,
@@ -111,7 +111,7 @@ pub struct OptionField {
 }
 
 impl FormFields {
-    pub fn new(
+    pub(super) fn new(
         manifest: &SeedManifest,
         texts: &FormTexts,
         earlier: Option<&EarlierRun>,
@@ -149,7 +149,7 @@ impl FormFields {
     }
 
     /// The id of the field that a problem is beside.
-    pub fn id_of(&self, subject: &str) -> Option<String> {
+    pub(super) fn id_of(&self, subject: &str) -> Option<String> {
         let variable = variable_name(subject);
         let is_meant = |name: &str| !variable.is_empty() && variable_name(name) == variable;
         let files = self.files.iter().map(|field| (&field.name, &field.id));

@@ -10,7 +10,7 @@ use crate::engine::plan::request::ContainerLayout;
 use crate::http::pages::job::{assigned, bytes, joined};
 
 /// A planned run, for people.
-pub struct PlanView {
+pub(super) struct PlanView {
     /// The image, and its digest.
     pub image: String,
     pub digest: String,
@@ -31,14 +31,14 @@ pub struct PlanView {
 }
 
 /// A file or folder of the server in the container.
-pub struct PlannedBind {
+pub(super) struct PlannedBind {
     pub source: String,
     pub target: String,
     pub is_writable: bool,
 }
 
 impl PlanView {
-    pub fn new(planned: PlannedRun, public_url: &str, form: &RunForm) -> Self {
+    pub(super) fn new(planned: PlannedRun, public_url: &str, form: &RunForm) -> Self {
         let PlannedRun { image, digest, plan, docker_run } = planned;
         let container = &plan.container;
         let environment = container.environment.iter().map(|it| (it.name.clone(), it.value.to_string()));

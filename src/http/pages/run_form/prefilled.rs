@@ -9,23 +9,23 @@ use crate::seed::environment::variable_name;
 use crate::seed::model::{JobInputFile, SeedManifest};
 
 /// Whether inputs of the run can be taken over: only by its owner, and for the same job.
-pub fn is_kept_possible(earlier: &EarlierRun, manifest: &SeedManifest) -> bool {
+pub(super) fn is_kept_possible(earlier: &EarlierRun, manifest: &SeedManifest) -> bool {
     earlier.is_own && earlier.job == manifest.job.name
 }
 
 /// Whether the run has a secret value of this setting.
-pub fn has_secret(earlier: &EarlierRun, setting: &str) -> bool {
+pub(super) fn has_secret(earlier: &EarlierRun, setting: &str) -> bool {
     earlier.secrets.iter().any(|name| is_same(name, setting))
 }
 
 /// The files that the run was given for an input.
-pub fn files_of<'e>(earlier: &'e EarlierRun, input: &JobInputFile) -> Vec<&'e FileSpec> {
+pub(super) fn files_of<'e>(earlier: &'e EarlierRun, input: &JobInputFile) -> Vec<&'e FileSpec> {
     let files = earlier.form.inputs.files.iter().filter(|file| is_same(&file.input, &input.name));
     files.map(|file| &file.source).collect()
 }
 
 /// The values of the earlier run as the fields of a form for this manifest; secrets and their masks are not among them.
-pub fn prefilled(manifest: &SeedManifest, earlier: &EarlierRun) -> FormTexts {
+pub(super) fn prefilled(manifest: &SeedManifest, earlier: &EarlierRun) -> FormTexts {
     let (interface, form) = (&manifest.job.interface, &earlier.form);
     let mut texts = FormTexts::default();
     for input in &interface.inputs.files {

@@ -2,7 +2,7 @@
 
 /// A problem of the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FormProblem {
+pub(super) struct FormProblem {
     /// The field, or another part of the run; empty for the whole.
     pub subject: String,
     /// A sentence without its subject.
@@ -10,7 +10,7 @@ pub struct FormProblem {
 }
 
 impl FormProblem {
-    pub fn new(subject: &str, message: String) -> Self {
+    pub(super) fn new(subject: &str, message: String) -> Self {
         Self { subject: subject.to_owned(), message }
     }
 }

@@ -8,7 +8,7 @@ use crate::http::error::Result;
 const MOST_UPLOADS: u32 = 50;
 
 /// What the page needs to know of the user, and of what the user has.
-pub struct FormRunner {
+pub(super) struct FormRunner {
     /// Of the forms of the session.
     pub token: String,
     pub limits: RunLimits,
@@ -18,7 +18,7 @@ pub struct FormRunner {
 }
 
 impl FormRunner {
-    pub async fn of(app: &App, session: &UserSession) -> Result<Self> {
+    pub(super) async fn of(app: &App, session: &UserSession) -> Result<Self> {
         let uploads = app.upload_list(session, None, MOST_UPLOADS).await?;
         let outputs = app.run_earlier_outputs(session, &[], None).await?.items;
         Ok(Self {

@@ -19,7 +19,7 @@ use crate::seed::model::SeedManifest;
 const MOST_VERSIONS: usize = 20;
 
 /// The image that the form is for.
-pub struct FormSubject {
+pub(super) struct FormSubject {
     pub image_id: ImageId,
     /// `None` for a manifest with errors: nothing is made from it.
     pub manifest: Option<SeedManifest>,
@@ -37,7 +37,7 @@ pub struct FormSubject {
 
 /// What came of the form that was sent.
 #[derive(Default)]
-pub enum FormResult {
+pub(super) enum FormResult {
     /// None was sent.
     #[default]
     Nothing,
@@ -47,7 +47,7 @@ pub enum FormResult {
 
 #[derive(Template)]
 #[template(path = "run_form.html")]
-pub struct RunFormPage {
+pub(super) struct RunFormPage {
     frame: PageFrame,
     name: String,
     title: String,
@@ -90,7 +90,7 @@ struct OtherVersion {
 }
 
 impl FormSubject {
-    pub fn new(detail: JobImageDetail, is_named: bool) -> Self {
+    pub(super) fn new(detail: JobImageDetail, is_named: bool) -> Self {
         let JobImageDetail { job, image, .. } = detail;
         let facts = &image.facts;
         let is_other = |(job_version, package_version): &(String, String)| {
@@ -124,7 +124,7 @@ impl FormSubject {
 
 impl RunFormPage {
     /// The page without a form.
-    pub fn closed(frame: PageFrame, subject: &FormSubject) -> Self {
+    pub(super) fn closed(frame: PageFrame, subject: &FormSubject) -> Self {
         let why_not = match subject.manifest {
             None => "The manifest has errors, so SILO does not run this image.",
             Some(_) if frame.user().is_some() => {
@@ -147,7 +147,7 @@ impl RunFormPage {
     }
 
     /// The page with the form.
-    pub fn open(
+    pub(super) fn open(
         frame: PageFrame,
         (subject, manifest): (&FormSubject, &SeedManifest),
         runner: &FormRunner,

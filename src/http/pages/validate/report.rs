@@ -14,7 +14,7 @@ const LONGEST_LINE: usize = 400;
 
 /// The report.
 #[derive(Debug)]
-pub struct ReportView {
+pub(super) struct ReportView {
     /// Such as `2 errors, 1 warning`.
     pub heading: String,
     /// CSS class of the heading's sign.
@@ -32,7 +32,7 @@ pub struct ReportView {
 
 /// A problem.
 #[derive(Debug)]
-pub struct ReportedProblem {
+pub(super) struct ReportedProblem {
     pub severity: &'static str,
     /// CSS class of its sign.
     pub sign: &'static str,
@@ -47,7 +47,7 @@ pub struct ReportedProblem {
 
 /// The place of a problem, with the line around it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ProblemPlace {
+pub(super) struct ProblemPlace {
     pub line: usize,
     pub column: usize,
     /// Whether the text is listed up to this line.
@@ -60,7 +60,7 @@ pub struct ProblemPlace {
 
 /// A line of the text.
 #[derive(Debug)]
-pub struct NumberedLine {
+pub(super) struct NumberedLine {
     pub number: usize,
     /// CSS class of a line with a problem; else empty.
     pub class: &'static str,
@@ -69,7 +69,7 @@ pub struct NumberedLine {
 
 impl ReportView {
     /// `text` is what the positions of the report refer to.
-    pub fn new(report: &ValidationReport, text: &str) -> Self {
+    pub(super) fn new(report: &ValidationReport, text: &str) -> Self {
         let lines: Vec<&str> = text.lines().collect();
         // Once for all problems: a long text may be a single line.
         let characters: Vec<Vec<char>> = lines.iter().map(|line| line.chars().collect()).collect();

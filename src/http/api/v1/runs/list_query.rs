@@ -34,7 +34,7 @@ pub(in crate::http) struct RunListQuery {
 impl RunListQuery {
     /// # Errors
     /// [`Error::Invalid`] for an unknown status and for too many words.
-    pub fn filter(&self) -> Result<RunFilter> {
+    pub(crate) fn filter(&self) -> Result<RunFilter> {
         let text = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         Ok(RunFilter {
             owner: None,
