@@ -11,14 +11,17 @@ WORKDIR /build
 
 # Dependencies first, around an empty program: this layer lasts until Cargo.lock changes.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
+COPY seed/Cargo.toml seed/
+# Cargo reads it, and builds it for tests only.
+COPY testkit/Cargo.toml testkit/
+RUN mkdir -p src seed/src testkit/src \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs \
+ && touch src/lib.rs seed/src/lib.rs testkit/src/lib.rs \
  && cargo build --release --locked --bin silo
 
 # What .dockerignore lets through. Cargo goes by file times, and the empty program is newer than a checkout may be.
 COPY . .
-RUN touch src/main.rs src/lib.rs \
+RUN touch src/main.rs src/lib.rs seed/src/lib.rs \
  && cargo build --release --locked --bin silo
 
 FROM debian:bookworm-slim

@@ -15,16 +15,16 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 /// A request: method, path with query, accepted types.
-pub type Ask = (Method, String, &'static str);
+pub(crate) type Ask = (Method, String, &'static str);
 
 /// An open connection.
-pub struct Connection {
+pub(crate) struct Connection {
     host: String,
     sender: SendRequest<Empty<Bytes>>,
 }
 
 impl Connection {
-    pub async fn open(host: &str) -> Self {
+    pub(crate) async fn open(host: &str) -> Self {
         let stream = TcpStream::connect(host).await.expect("the server listens");
         stream.set_nodelay(true).expect("a socket has this option");
         let (sender, connection) = handshake(TokioIo::new(stream)).await.expect("a fresh connection");
@@ -36,7 +36,7 @@ impl Connection {
     ///
     /// # Panics
     /// If the status is not 200.
-    pub async fn ask(&mut self, (method, path, accept): &Ask) -> Bytes {
+    pub(crate) async fn ask(&mut self, (method, path, accept): &Ask) -> Bytes {
         let request = Request::builder().method(method).uri(path).header(HOST, &self.host).header(ACCEPT, *accept);
         let request = request.body(Empty::new()).expect("method and path are valid");
         self.sender.ready().await.expect("the connection stays open");
@@ -47,7 +47,7 @@ impl Connection {
 }
 
 /// Repeats a request until the status is 200, which the last reply's time includes.
-pub async fn until_ready(host: &str, path: &str) {
+pub(crate) async fn until_ready(host: &str, path: &str) {
     loop {
         let mut connection = Connection::open(host).await;
         let request = Request::builder().uri(path).header(HOST, host).body(Empty::new()).expect("a valid path");
@@ -60,7 +60,7 @@ pub async fn until_ready(host: &str, path: &str) {
 }
 
 /// Sends all requests in order over this many connections; returns the total time.
-pub async fn ask_all(host: &str, asks: &Arc<Vec<Ask>>, connections: usize) -> Duration {
+pub(crate) async fn ask_all(host: &str, asks: &Arc<Vec<Ask>>, connections: usize) -> Duration {
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let mut tasks = JoinSet::new();

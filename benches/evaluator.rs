@@ -1,9 +1,6 @@
 //! The evaluator of `search/score.rs` beside tantivy's own queries with a `Collector` that does the same: totals, facet
 //! counts, one result a job, the best twenty. `cargo bench --bench evaluator -- 1000000`; see `docs/benchmarks.md`.
 
-mod draw;
-#[allow(dead_code, reason = "shared with the other benchmarks")]
-mod figures;
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod jobs;
 
@@ -23,7 +20,7 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::tokenizer::{Language, Stemmer, TextAnalyzer};
 use tantivy::{DocId, Index, Score, Searcher, SegmentOrdinal, SegmentReader, Term};
 
-use figures::{Times, ratio};
+use silo_testkit::figures::{self, Times, ratio};
 
 const IMAGES: usize = 10_000;
 const VERSIONS: [&str; 4] = ["1.0.0", "1.1.0", "1.2.0", "2.0.0"];

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::draw::Draw;
+use silo_testkit::draw::Draw;
 
 /// One version of a generated job.
-pub struct Job {
+pub(crate) struct Job {
     pub name: String,
     pub version: String,
     pub package_version: String,
@@ -15,7 +15,7 @@ pub struct Job {
 
 impl Job {
     /// The repository by the Seed standard's naming, `<job name>-<job version>-seed`, in one of a few organisations.
-    pub fn repository(&self) -> String {
+    pub(crate) fn repository(&self) -> String {
         let org = ORGS[self.name.len() % ORGS.len()].0;
         format!("{org}/{}-{}-seed", self.name, self.version)
     }
@@ -197,7 +197,7 @@ const PLACES: [&str; 50] = [
 ];
 
 /// The name of the job with this number.
-pub fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     let (subject, method, source) = parts(number);
     match place(number) {
         Some(place) => format!("{subject}-{method}-{source}-{place}"),
@@ -217,14 +217,14 @@ fn parts(number: usize) -> (&'static str, &'static str, &'static str) {
 }
 
 /// One version of a job, determined by its number.
-pub fn job(number: usize, version: &str, package_version: &str) -> Job {
+pub(crate) fn job(number: usize, version: &str, package_version: &str) -> Job {
     let name = name(number);
     let manifest = manifest(number, &name, version, package_version).to_string();
     Job { name, version: version.to_owned(), package_version: package_version.to_owned(), manifest }
 }
 
 /// The same job under another name.
-pub fn renamed(job: Job, name: &str) -> Job {
+pub(crate) fn renamed(job: Job, name: &str) -> Job {
     let manifest = job.manifest.replace(&format!("\"{}\"", job.name), &format!("\"{name}\""));
     Job { name: name.to_owned(), manifest, ..job }
 }

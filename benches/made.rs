@@ -24,7 +24,7 @@ const SERVE: &str = "serve-made-up-images";
 
 /// Content and delay of the registry.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub(crate) struct Shape {
     pub repositories: usize,
     pub tags_each: usize,
     /// Delay of a reply, in addition to the time of making it.
@@ -32,17 +32,17 @@ pub struct Shape {
 }
 
 impl Shape {
-    pub fn tags(&self) -> usize {
+    pub(crate) fn tags(&self) -> usize {
         self.repositories * self.tags_each
     }
 
-    pub fn repository(&self, number: usize) -> String {
+    pub(crate) fn repository(&self, number: usize) -> String {
         jobs::job(number, "1.0.0", "1.0.0").repository()
     }
 }
 
 /// The registry's process, killed on drop.
-pub struct Registry {
+pub(crate) struct Registry {
     process: Child,
     pub host: String,
 }
@@ -55,11 +55,11 @@ impl Drop for Registry {
 }
 
 impl Registry {
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.host)
     }
 
-    pub fn start(shape: Shape) -> Self {
+    pub(crate) fn start(shape: Shape) -> Self {
         let program = std::env::current_exe().expect("a program knows where it is");
         let numbers = [shape.repositories, shape.tags_each, shape.delay.as_millis() as usize].map(|n| n.to_string());
         let mut process = Command::new(program)
@@ -76,7 +76,7 @@ impl Registry {
 }
 
 /// Serves and never returns, if this process was started for that.
-pub fn serve_if_asked() {
+pub(crate) fn serve_if_asked() {
     let arguments: Vec<String> = std::env::args().collect();
     if let Some(at) = arguments.iter().position(|argument| argument == SERVE) {
         let number = |offset: usize| arguments[at + offset].parse::<usize>().expect("a number");
@@ -185,7 +185,7 @@ impl Held {
     }
 }
 
-pub fn tag(number: usize) -> String {
+pub(crate) fn tag(number: usize) -> String {
     format!("1.{number}")
 }
 
@@ -203,7 +203,7 @@ fn manifest(config: &str) -> String {
 }
 
 /// Digests of configs in the order of tags, for clients other than scans.
-pub fn configs(shape: Shape) -> impl Iterator<Item = String> {
+pub(crate) fn configs(shape: Shape) -> impl Iterator<Item = String> {
     (0..shape.tags()).map(move |number| digest(config(shape, number).as_bytes()))
 }
 

@@ -4,14 +4,14 @@
 use serde_json::Value;
 
 /// The searched data of an image.
-pub struct Listed {
+pub(crate) struct Listed {
     pub org: String,
     pub full_name: String,
     pub manifest: String,
 }
 
 /// Indices of the matching images in the list, best first. `query` separates its terms with `+`.
-pub fn search(images: &[Listed], query: &str) -> Vec<(usize, u32)> {
+pub(crate) fn search(images: &[Listed], query: &str) -> Vec<(usize, u32)> {
     let terms: Vec<&str> = query.split('+').collect();
     let scored = images.iter().enumerate().map(|(place, image)| (place, score(image, &terms)));
     let mut hits: Vec<(usize, u32)> = scored.filter(|(_, score)| *score > 0).collect();

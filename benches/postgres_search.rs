@@ -33,11 +33,11 @@ const SEARCH: &str = "
              ts_rank(words, any_word) + word_similarity($1, near) + similarity($1, name) DESC, name
     LIMIT 10";
 
-pub struct Postgres(PgConnection);
+pub(crate) struct Postgres(PgConnection);
 
 impl Postgres {
     /// Stores the jobs of these manifests, the latest of each job, in a temporary table.
-    pub async fn fill(url: &str, manifests: &[Value]) -> Self {
+    pub(crate) async fn fill(url: &str, manifests: &[Value]) -> Self {
         let mut connection = PgConnection::connect(url).await.expect("a PostgreSQL at the given address");
         connection.execute(TABLE).await.expect("a temporary table, and the extension pg_trgm");
         for manifest in manifests {
@@ -67,7 +67,7 @@ impl Postgres {
     }
 
     /// Names of jobs, best first.
-    pub async fn search(&mut self, query: &str) -> Vec<String> {
+    pub(crate) async fn search(&mut self, query: &str) -> Vec<String> {
         sqlx::query_scalar(SEARCH).bind(query).fetch_all(&mut self.0).await.expect("a search")
     }
 }

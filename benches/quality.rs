@@ -3,8 +3,6 @@
 
 #[allow(dead_code, reason = "only the connection is needed here")]
 mod bare;
-mod draw;
-mod judged;
 mod old_method;
 mod postgres_search;
 mod served;
@@ -19,9 +17,9 @@ use silo::app::open_store;
 use silo::catalog::CatalogueImage;
 
 use bare::Connection;
-use judged::{DEPTH, Quality, Query};
 use postgres_search::Postgres;
 use served::{Server, encoded};
+use silo_testkit::judged::{self, DEPTH, Quality, Query};
 
 /// The compared engines, as columns of the table.
 const ENGINES: [&str; 4] = ["SILO", "first SILO", "… with +", "PostgreSQL"];

@@ -4,9 +4,6 @@
 //!
 //! Starts its own Docker Engine (as root), with Debian's docker.io and busybox-static.
 
-#[allow(dead_code, reason = "shared with the other benchmarks")]
-mod figures;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -17,7 +14,7 @@ use serde_json::{Value, json};
 use silo::seed::LABEL;
 use tempfile::TempDir;
 
-use figures::{Times, line, ratio};
+use silo_testkit::figures::{self, Times, line, ratio};
 
 const SILO: &str = env!("CARGO_BIN_EXE_silo");
 const PASSWORD: &str = "correct horse battery staple";

@@ -3,9 +3,6 @@
 
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod bare;
-mod draw;
-#[allow(dead_code, reason = "shared with the other benchmarks")]
-mod figures;
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod jobs;
 mod made;
@@ -19,9 +16,9 @@ use silo::app::{App, SearchOptions};
 use silo::catalog::{RegistryKind, ScanState};
 
 use bare::Ask;
-use figures::{Times, line, ratio};
 use made::{Registry, Shape, tag};
 use service::Service;
+use silo_testkit::figures::{self, Times, line, ratio};
 
 const IN_FLIGHT: usize = 32;
 const ROUNDS: usize = 3;

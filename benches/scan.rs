@@ -3,15 +3,9 @@
 
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod bare;
-mod draw;
-#[allow(dead_code, reason = "shared with the other benchmarks")]
-mod figures;
 #[allow(dead_code, reason = "shared with the other benchmarks")]
 mod jobs;
 mod service;
-#[allow(dead_code, unused_imports, unused_macros, reason = "shared with the tests, which use all of it")]
-#[path = "../tests/it/support/mod.rs"]
-mod support;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,10 +18,10 @@ use silo::catalog::{RegistryKind, ScanState};
 use silo::seed::LABEL;
 
 use bare::Ask;
-use figures::{Times, line, ratio};
 use service::Service;
-use support::docker_registry::DockerRegistry;
-use support::layout::LayoutBuilder;
+use silo_testkit::docker_registry::DockerRegistry;
+use silo_testkit::figures::{self, Times, line, ratio};
+use silo_testkit::layout::LayoutBuilder;
 
 const REPOSITORIES: usize = 200;
 const TAGS: usize = 10;

@@ -3,9 +3,6 @@
 //! number, in a folder that is kept if it is given, too; see `docs/benchmarks.md`.
 
 mod bare;
-mod draw;
-#[allow(dead_code, reason = "rates are for scans")]
-mod figures;
 mod jobs;
 mod old_method;
 #[allow(dead_code, reason = "the service has a process of its own here")]
@@ -25,9 +22,9 @@ use silo::catalog::ImageId;
 use silo::store::Store;
 
 use bare::{Ask, Connection};
-use figures::{Times, line};
 use served::encoded;
-use stored::Tagged;
+use silo_testkit::figures::{self, Times, line};
+use silo_testkit::judged::TaggedManifest;
 
 const IMAGES: usize = 10_000;
 /// Versions of each job, with one image each.
@@ -143,9 +140,9 @@ fn suggestions(query: &str) -> Ask {
 }
 
 /// Images as in a registry.
-fn images(count: usize) -> impl Iterator<Item = Tagged> {
+fn images(count: usize) -> impl Iterator<Item = TaggedManifest> {
     let jobs = count / VERSIONS.len();
-    (0..jobs).flat_map(|number| VERSIONS.map(|version| jobs::job(number, version, "1.0.0"))).map(|job| Tagged {
+    (0..jobs).flat_map(|number| VERSIONS.map(|version| jobs::job(number, version, "1.0.0"))).map(|job| TaggedManifest {
         repository: job.repository(),
         tag: job.package_version,
         manifest: job.manifest,
@@ -192,7 +189,7 @@ async fn freshness(service: &Service, store: &Store, images: usize) {
         let job = jobs::renamed(jobs::job(change, "1.0.0", "1.0.0"), &name);
         stored::add(
             store,
-            Tagged { repository: job.repository(), tag: "1".to_owned(), manifest: job.manifest },
+            TaggedManifest { repository: job.repository(), tag: "1".to_owned(), manifest: job.manifest },
             10 * images + 2 * change,
         )
         .await;

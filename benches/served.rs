@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio_util::sync::CancellationToken;
 
-pub struct Server {
+pub(crate) struct Server {
     /// `address:port`
     pub host: String,
     stop: CancellationToken,
@@ -21,7 +21,7 @@ pub struct Server {
 
 impl Server {
     /// Serves with this many threads for requests.
-    pub fn start(app: App, threads: usize) -> Self {
+    pub(crate) fn start(app: App, threads: usize) -> Self {
         let runtime = Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a runtime");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a free port");
         let host = listener.local_addr().expect("a bound socket has an address").to_string();
@@ -32,14 +32,14 @@ impl Server {
         Self { host, stop, runtime }
     }
 
-    pub fn stop(self) {
+    pub(crate) fn stop(self) {
         self.stop.cancel();
         self.runtime.shutdown_timeout(Duration::from_secs(2));
     }
 }
 
 /// The default settings, with all data below a folder.
-pub fn settings(folder: &Path) -> ServiceSettings {
+pub(crate) fn settings(folder: &Path) -> ServiceSettings {
     let flags = ConfigFlags { data: Some(folder.join("data")), ..ConfigFlags::default() };
     let mut settings = ServiceSettings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
     settings.admin.password = SecretString::from("for benchmarks only");
@@ -48,11 +48,11 @@ pub fn settings(folder: &Path) -> ServiceSettings {
     settings
 }
 
-pub async fn open(folder: &Path) -> App {
+pub(crate) async fn open(folder: &Path) -> App {
     App::start(settings(folder), Clock::system()).await.expect("the service starts").0
 }
 
 /// A query percent-encoded for a URL.
-pub fn encoded(query: &str) -> String {
+pub(crate) fn encoded(query: &str) -> String {
     percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC).to_string()
 }

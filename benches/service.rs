@@ -11,7 +11,7 @@ use silo::config::{ConfigFlags, ServiceSettings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-pub struct Service {
+pub(crate) struct Service {
     pub app: App,
     registry: RegistryId,
     _data: TempDir,
@@ -19,7 +19,7 @@ pub struct Service {
 
 impl Service {
     /// With this limit of concurrent requests.
-    pub async fn start(url: &str, kind: RegistryKind, concurrency: usize) -> Self {
+    pub(crate) async fn start(url: &str, kind: RegistryKind, concurrency: usize) -> Self {
         let data = tempfile::tempdir().expect("a folder for the service");
         let flags = ConfigFlags { data: Some(data.path().join("data")), ..ConfigFlags::default() };
         let mut settings = ServiceSettings::from_layers(&flags, &HashMap::new()).expect("the defaults are fine");
@@ -38,7 +38,7 @@ impl Service {
     }
 
     /// Scans: the time from the request until the result can be found.
-    pub async fn scan(&self) -> (Duration, ScanRecord) {
+    pub(crate) async fn scan(&self) -> (Duration, ScanRecord) {
         let started = Instant::now();
         let id = self.app.scan_request(self.registry, ScanTrigger::Manual).await.expect("the registry is known");
         assert!(self.app.scan_work(&CancellationToken::new()).await.expect("the scan ends"));

@@ -1,13 +1,10 @@
 //! Duration of short commands, compared with a program that does nothing; and the program's size.
 
-#[allow(dead_code, reason = "memory and rates are not measured here")]
-mod figures;
-
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use figures::{Times, line};
+use silo_testkit::figures::{self, Times, line};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_silo");
 

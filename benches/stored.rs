@@ -10,19 +10,13 @@ use silo::clock::Clock;
 use silo::registry::{FetchedContent, ImageConfig};
 use silo::seed::LABEL;
 use silo::store::{ClaimedScan, ScanResult, ScanStep, SealedSecrets, Store};
+use silo_testkit::judged::TaggedManifest;
 
 /// Images of one step: the number held in memory at a time.
 const STEP: usize = 5_000;
 
-/// An image as in a registry.
-pub struct Tagged {
-    pub repository: String,
-    pub tag: String,
-    pub manifest: String,
-}
-
 /// Stores images as one scan of one registry; returns their number.
-pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> usize {
+pub(crate) async fn fill(store: &Store, mut images: impl Iterator<Item = TaggedManifest>) -> usize {
     let clock = Clock::system();
     let now = clock.now();
     let registry = store.registry_insert(&registry(), &SealedSecrets::default(), now).await.expect("a registry");
@@ -48,13 +42,13 @@ pub async fn fill(store: &Store, mut images: impl Iterator<Item = Tagged>) -> us
 }
 
 /// Stores one more image, as another scan would. The number must be unused.
-pub async fn add(store: &Store, image: Tagged, number: usize) {
+pub(crate) async fn add(store: &Store, image: TaggedManifest, number: usize) {
     let step = step(std::iter::once(image), number);
     change(store, step).await;
 }
 
 /// Points an image's tag at other content.
-pub async fn point(store: &Store, image: ImageId, manifest: String, number: usize) {
+pub(crate) async fn point(store: &Store, image: ImageId, manifest: String, number: usize) {
     let digest = format!("sha256:{number:064x}");
     let contents = vec![content(&digest, manifest)];
     let changes = TagChanges { point: vec![(image, digest)], ..TagChanges::default() };
@@ -62,7 +56,7 @@ pub async fn point(store: &Store, image: ImageId, manifest: String, number: usiz
 }
 
 /// The image that was stored last.
-pub async fn newest(store: &Store) -> ImageId {
+pub(crate) async fn newest(store: &Store) -> ImageId {
     store.image_newest(1).await.expect("images")[0].id
 }
 
@@ -88,7 +82,7 @@ async fn claim(store: &Store, registry: RegistryId, lease: Duration) -> ClaimedS
 }
 
 /// The results of a scan, with numbers as digests.
-fn step(images: impl Iterator<Item = Tagged>, first: usize) -> ScanStep {
+fn step(images: impl Iterator<Item = TaggedManifest>, first: usize) -> ScanStep {
     let (mut changes, mut contents) = (TagChanges::default(), Vec::new());
     for (number, image) in (first..).zip(images) {
         let digest = format!("sha256:{number:064x}");

@@ -2,20 +2,17 @@
 //!
 //! All on one thread, each from the text, in turns, so that disturbances affect all alike.
 
-#[allow(dead_code, reason = "memory is not measured here")]
-mod figures;
-
 use std::hint::black_box;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use figures::{Times, line, ratio};
 use jsonschema::Validator;
 use serde_json::{Value, json};
 use silo::seed::ProblemSeverity;
 use silo::seed::spec::{PublishedSchema, json_schema};
 use silo::seed::validate::{ValidationRules, judge};
+use silo_testkit::figures::{self, Times, line, ratio};
 
 const TURNS: usize = 9;
 

@@ -2,13 +2,9 @@
 
 #![no_main]
 
-#[allow(dead_code, unused_imports)]
-#[path = "../src/seed/mod.rs"]
-mod seed;
-
 use libfuzzer_sys::fuzz_target;
-use seed::label::{self, LabelForm};
-use seed::validate::{self, ValidationRules};
+use seed_standard::label::{self, LabelForm};
+use seed_standard::validate::{self, ValidationRules};
 use serde_json::Value;
 
 fuzz_target!(|text: &str| {

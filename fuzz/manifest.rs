@@ -2,13 +2,9 @@
 
 #![no_main]
 
-#[allow(dead_code, unused_imports)]
-#[path = "../src/seed/mod.rs"]
-mod seed;
-
 use libfuzzer_sys::fuzz_target;
-use seed::validate::{self, MAX_PROBLEMS, ValidationReport, ValidationRules};
-use seed::{ManifestProblem, ProblemSeverity, ValidationProfile, manifest, upgrade};
+use seed_standard::validate::{self, MAX_PROBLEMS, ValidationReport, ValidationRules};
+use seed_standard::{ManifestProblem, ProblemSeverity, ValidationProfile, manifest, upgrade};
 use serde_json::Value;
 
 /// What may be wrong with the text itself: without any of these it is JSON.

@@ -21,11 +21,13 @@ pub mod lock;
 pub mod registry;
 pub mod scan;
 pub mod search;
-pub mod seed;
 pub mod store;
 pub mod tasks;
 pub mod telemetry;
 pub mod xml;
+
+/// The Seed standard: a room that is a crate of its own.
+pub use seed_standard as seed;
 
 /// Searches and indexing allocate many short-lived texts and lists, for which mimalloc is faster than the C library; it
 /// also returns the memory of a finished scan or indexing to the system.

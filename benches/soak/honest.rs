@@ -8,15 +8,15 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::support::fake_registry::FakeRegistry;
 use super::target::{Target, client};
 use super::{REPOSITORIES, Tally, push, told};
+use silo_testkit::fake_registry::FakeRegistry;
 
 /// Pause between two requests of a client.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts all clients.
-pub fn start(
+pub(crate) fn start(
     target: &Arc<Target>,
     registry: &FakeRegistry,
     tally: &Tally,

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::target::{Target, client};
 
 /// Starts one client of each kind, and more of those that cost the attacker nothing.
-pub fn start(target: &Arc<Target>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
+pub(crate) fn start(target: &Arc<Target>, stop: &CancellationToken) -> Vec<JoinHandle<()>> {
     let mut started = Vec::new();
     let mut go = |times: usize, attack: fn(Arc<Target>) -> Attack| {
         for _ in 0..times {

@@ -4,14 +4,8 @@
 //!
 //! Runs need a container engine: `SILO_SOAK_ENGINE=unix:///…/docker.sock`, with an image given by `SILO_SOAK_IMAGE`.
 
-#[allow(dead_code, reason = "shared with the other benchmarks")]
-#[path = "../figures.rs"]
-mod figures;
 mod honest;
 mod hostile;
-#[allow(dead_code, unused_imports, unused_macros, reason = "shared with the tests, which use all of it")]
-#[path = "../../tests/it/support/mod.rs"]
-mod support;
 mod target;
 
 use std::collections::BTreeMap;
@@ -22,8 +16,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use figures::{Times, line};
-use support::fake_registry::{FakeRegistry, Image};
+use silo_testkit::fake_registry::{FakeRegistry, Image};
+use silo_testkit::figures::{self, Times, line};
 use target::Target;
 
 const REPOSITORIES: usize = 100;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 const PASSWORD: &str = "correct horse battery staple";
 
-pub struct Target {
+pub(crate) struct Target {
     /// `http://ADDRESS:PORT`
     pub url: String,
     /// `ADDRESS:PORT`
@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 impl Target {
-    pub async fn start(registry: &str) -> Self {
+    pub(crate) async fn start(registry: &str) -> Self {
         silo::registry::install_tls();
         let folder = tempfile::tempdir().expect("a folder");
         let (child, url) = launch(folder.path());
@@ -75,17 +75,17 @@ impl Target {
         }
     }
 
-    pub fn process(&self) -> u32 {
+    pub(crate) fn process(&self) -> u32 {
         self.child.id()
     }
 
     /// The login of honest clients.
-    pub fn credentials(&self) -> Value {
+    pub(crate) fn credentials(&self) -> Value {
         json!({"username": "admin", "password": PASSWORD})
     }
 
     /// After the test, the service still stops on SIGTERM.
-    pub async fn ends_in_good_order(self: std::sync::Arc<Self>) {
+    pub(crate) async fn ends_in_good_order(self: std::sync::Arc<Self>) {
         let began = Instant::now();
         let process = self.child.id();
         _ = Command::new("kill").args(["-TERM", &process.to_string()]).status();
@@ -109,7 +109,7 @@ impl Drop for Target {
 }
 
 /// A client with one keep-alive connection.
-pub fn client() -> Client {
+pub(crate) fn client() -> Client {
     let builder = Client::builder().no_proxy().pool_max_idle_per_host(1).timeout(Duration::from_secs(60));
     builder.build().expect("a plain client can be built")
 }

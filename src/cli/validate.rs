@@ -4,8 +4,8 @@ use std::io::stdout;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use clap::builder::PossibleValue;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 
 use super::args::manifest_file;
@@ -25,7 +25,7 @@ pub(super) struct Options {
     #[arg(value_name = "DIR|FILE|-", default_value = ".")]
     paths: Vec<PathBuf>,
     /// Rules to check against
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = profiles(), default_value = ValidationProfile::default().as_str())]
     profile: ValidationProfile,
     /// Treat warnings as errors
     #[arg(long)]
@@ -38,19 +38,20 @@ pub(super) struct Options {
     explain: Option<String>,
 }
 
-impl ValueEnum for ValidationProfile {
-    fn value_variants<'a>() -> &'a [Self] {
-        &Self::ALL
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let whose = match self {
-            Self::Spec => "the text of Seed 1.0.0",
-            Self::SeedCli => "what Seed CLI 1.3 accepts",
-            Self::Scale => "what Scale accepts",
+/// The profiles by their names.
+fn profiles() -> impl TypedValueParser<Value = ValidationProfile> {
+    let values = ValidationProfile::ALL.map(|profile| {
+        let whose = match profile {
+            ValidationProfile::Spec => "the text of Seed 1.0.0",
+            ValidationProfile::SeedCli => "what Seed CLI 1.3 accepts",
+            ValidationProfile::Scale => "what Scale accepts",
         };
-        Some(PossibleValue::new(self.as_str()).help(whose))
-    }
+        PossibleValue::new(profile.as_str()).help(whose)
+    });
+    PossibleValuesParser::new(values).map(|name| {
+        let named = ValidationProfile::ALL.into_iter().find(|profile| profile.as_str() == name);
+        named.expect("the parser lets only these names through")
+    })
 }
 
 /// A report in an array of several.

@@ -7,7 +7,7 @@ use super::plan::{RunPlan, plan};
 use super::run::folder::RunPaths;
 use crate::seed::model::SeedManifest;
 
-pub const MANIFEST: &str = r#"{
+pub(super) const MANIFEST: &str = r#"{
   "seedVersion": "1.0.0",
   "job": {
     "name": "sea-ice", "jobVersion": "1.0.0", "packageVersion": "2.0.0", "title": "", "description": "",
@@ -24,12 +24,12 @@ pub const MANIFEST: &str = r#"{
 }"#;
 
 /// A plan for a run in `root/run`, which need not exist; the input files are in `root/in`.
-pub fn planned(root: &Path) -> (SeedManifest, RunRequest, RunPlan) {
+pub(super) fn planned(root: &Path) -> (SeedManifest, RunRequest, RunPlan) {
     planned_with(root, 40)
 }
 
 /// The same with a number of `MASKS` files.
-pub fn planned_with(root: &Path, masks: usize) -> (SeedManifest, RunRequest, RunPlan) {
+pub(super) fn planned_with(root: &Path, masks: usize) -> (SeedManifest, RunRequest, RunPlan) {
     let manifest = SeedManifest::parse(MANIFEST).expect("it fits the types");
     let mut request =
         RunRequest::new("sea-ice-1.0.0-seed:2.0.0".parse().expect("a name"), RunPaths::new(root.join("run")));

@@ -116,7 +116,11 @@ fn first_forwarded<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 }
 
 /// The client's address: the connection's peer, or what the trusted proxy reports.
-pub(super) fn client_address(headers: &HeaderMap, extensions: &Extensions, trust_forwarded_for: bool) -> Option<IpAddr> {
+pub(super) fn client_address(
+    headers: &HeaderMap,
+    extensions: &Extensions,
+    trust_forwarded_for: bool,
+) -> Option<IpAddr> {
     let peer = extensions.get::<SocketAddr>().map(SocketAddr::ip);
     if !trust_forwarded_for {
         return peer;

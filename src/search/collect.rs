@@ -218,7 +218,12 @@ impl ResultSorter<'_> {
     }
 
     /// The first `limit` candidates after a cursor position, sorted; and whether more follow.
-    pub(super) fn page(&self, mut hits: Vec<ScoredDoc>, after: Option<&SearchCursor>, limit: usize) -> (Vec<ScoredDoc>, bool) {
+    pub(super) fn page(
+        &self,
+        mut hits: Vec<ScoredDoc>,
+        after: Option<&SearchCursor>,
+        limit: usize,
+    ) -> (Vec<ScoredDoc>, bool) {
         if let Some(after) = after {
             hits.retain(|hit| self.is_after(hit, after));
         }

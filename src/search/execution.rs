@@ -27,7 +27,11 @@ const LONGEST: Duration = Duration::from_secs(2);
 const ENOUGH: u64 = 5;
 
 /// As [`super::SearchIndex::find`].
-pub(super) fn find(serving: &IndexGeneration, synonyms: &SynonymTable, request: &SearchRequest) -> Result<SearchResponse> {
+pub(super) fn find(
+    serving: &IndexGeneration,
+    synonyms: &SynonymTable,
+    request: &SearchRequest,
+) -> Result<SearchResponse> {
     let view = serving.view();
     let known = view.known();
     let query = match request.text.as_deref().map(query::parse).transpose()? {

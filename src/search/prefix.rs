@@ -17,7 +17,11 @@ const MAX_TERMS: usize = 256;
 const MAX_CACHED: u64 = 20_000;
 
 /// The words of a segment with this prefix, up to and including `last`.
-pub(super) fn terms<'a>(index: &'a InvertedIndexReader, text: &str, last: Option<&[u8]>) -> tantivy::Result<TermStreamer<'a>> {
+pub(super) fn terms<'a>(
+    index: &'a InvertedIndexReader,
+    text: &str,
+    last: Option<&[u8]>,
+) -> tantivy::Result<TermStreamer<'a>> {
     // UTF-8 has no byte 0xFF, so this sorts after all words with the prefix.
     let end = [text.as_bytes(), &[0xff]].concat();
     Ok(index.terms().range().ge(text).le(last.unwrap_or(&end)).into_stream()?)

@@ -60,7 +60,11 @@ pub(super) fn near(
 }
 
 /// Similarly spelled words for pairs of neighbours written as one word.
-pub(super) fn near_joined(view: &IndexView, fields: &IndexFields, query: &ParsedQuery) -> tantivy::Result<SpellingsByWord> {
+pub(super) fn near_joined(
+    view: &IndexView,
+    fields: &IndexFields,
+    query: &ParsedQuery,
+) -> tantivy::Result<SpellingsByWord> {
     let joined = query.alternatives.iter().flat_map(|alternative| alternative.joined());
     let pairs = joined.filter(|joined| joined.of.len() == 2).map(|joined| joined.text);
     near_words(view, fields, pairs.take(MAX_PAIRS), TypoTolerance::Usual)

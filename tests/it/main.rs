@@ -5,6 +5,7 @@ mod api;
 mod cli;
 mod demo;
 mod engine;
+mod needs;
 mod pages;
 mod problems;
 mod real;

@@ -14,14 +14,14 @@ use crate::support::manifest::{few_resources, of_job};
 use crate::support::process::Exit;
 
 /// A folder with a shell script as a job, an engine to build it, and no accounts.
-pub struct Project {
+pub(super) struct Project {
     pub folder: TempDir,
     pub engine: DockerEngine,
     pub name: String,
 }
 
 /// A manifest whose texts contain everything that quoting has ever broken.
-pub fn manifest(name: &str) -> Value {
+pub(super) fn manifest(name: &str) -> Value {
     let job = json!({
         "title": "It's a \"test\" & <more>",
         "description": "tab\there, line\nfeed, back\\slash, C:\\new, $HOME \\$HOME ${x} a/b ä\u{2028} \u{1F600}",
@@ -37,12 +37,12 @@ pub fn manifest(name: &str) -> Value {
 
 impl Project {
     /// `name` must be unique among tests: the engine's images are shared.
-    pub async fn new(name: &str) -> Self {
+    pub(super) async fn new(name: &str) -> Self {
         Self::on(engine().await, name).await
     }
 
     /// The same on another engine.
-    pub async fn on(engine: DockerEngine, name: &str) -> Self {
+    pub(super) async fn on(engine: DockerEngine, name: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let project = Self { folder, engine, name: name.to_owned() };
         project.write("seed.manifest.json", &format!("{:#}\n", manifest(name)));
@@ -51,44 +51,44 @@ impl Project {
         project
     }
 
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(super) fn write(&self, name: &str, text: &str) {
         fs::write(self.path().join(name), text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(super) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    pub fn image(&self) -> String {
+    pub(super) fn image(&self) -> String {
         format!("{}-1.0.0-seed:1.0.0", self.name)
     }
 
-    pub fn silo(&self, arguments: &[&str]) -> Exit {
+    pub(super) fn silo(&self, arguments: &[&str]) -> Exit {
         self.silo_with(&[], arguments, "")
     }
 
-    pub fn silo_with(&self, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Exit {
+    pub(super) fn silo_with(&self, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Exit {
         let home = self.path().display().to_string();
         let common = [("DOCKER_HOST", self.engine.host.as_str()), ("HOME", &home)];
         silo_in(self.path(), &[&common[..], environment].concat(), arguments, input)
     }
 
-    pub fn build(&self, more: &[&str]) -> Exit {
+    pub(super) fn build(&self, more: &[&str]) -> Exit {
         self.silo(&[&["build", "--build-network", "none"], more].concat())
     }
 
     /// The Seed label of an image at the engine.
-    pub async fn label(&self, image: &str) -> Option<String> {
+    pub(super) async fn label(&self, image: &str) -> Option<String> {
         let docker = self.engine.open().await;
         let found = docker.image(&image.parse().expect("a name")).await.unwrap_or_else(|why| panic!("{image}: {why}"));
         found.labels.get(LABEL).cloned()
     }
 
-    pub async fn has_image(&self, image: &str) -> bool {
+    pub(super) async fn has_image(&self, image: &str) -> bool {
         self.engine.open().await.image(&image.parse().expect("a name")).await.is_ok()
     }
 }

@@ -16,7 +16,7 @@ mod login;
 mod migrating;
 mod newcomer;
 mod private;
-pub mod program;
+pub(crate) mod program;
 mod publish;
 mod readers;
 mod run;

@@ -8,12 +8,12 @@ use std::thread;
 use crate::support::process::Exit;
 
 /// Runs `silo` in a folder, with empty standard input.
-pub fn silo(folder: &Path, arguments: &[&str]) -> Exit {
+pub(crate) fn silo(folder: &Path, arguments: &[&str]) -> Exit {
     silo_fed(folder, arguments, b"")
 }
 
 /// The same with standard input.
-pub fn silo_fed(folder: &Path, arguments: &[&str], input: &[u8]) -> Exit {
+pub(crate) fn silo_fed(folder: &Path, arguments: &[&str], input: &[u8]) -> Exit {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
     command.args(arguments);
     let input = input.to_owned();
@@ -24,7 +24,7 @@ pub fn silo_fed(folder: &Path, arguments: &[&str], input: &[u8]) -> Exit {
 }
 
 /// The same with additional environment variables.
-pub fn silo_in(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Exit {
+pub(crate) fn silo_in(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Exit {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
     command.envs(environment.iter().copied()).args(arguments);
     let input = input.to_owned();
@@ -34,7 +34,7 @@ pub fn silo_in(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], 
 }
 
 /// The same with endless standard input; returns the bytes that were read from it.
-pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) {
+pub(crate) fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) {
     let mut command = command(env!("CARGO_BIN_EXE_silo"), folder);
     command.args(arguments);
     let (sender, receiver) = std::sync::mpsc::channel();
@@ -54,12 +54,12 @@ pub fn silo_fed_without_end(folder: &Path, arguments: &[&str]) -> (Exit, usize) 
 
 /// Runs `silo` on a pseudo-terminal (util-linux `script`) with typed input. The terminal's output is returned as
 /// standard output. Typed text is not echoed once `silo` runs: on a busy machine it would appear inside a question.
-pub fn silo_on_terminal(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], typed: &str) -> Exit {
+pub(crate) fn silo_on_terminal(folder: &Path, environment: &[(&str, &str)], arguments: &[&str], typed: &str) -> Exit {
     silo_on_terminal_of(120, folder, environment, arguments, typed)
 }
 
 /// The same with this many columns.
-pub fn silo_on_terminal_of(
+pub(crate) fn silo_on_terminal_of(
     columns: u16,
     folder: &Path,
     environment: &[(&str, &str)],

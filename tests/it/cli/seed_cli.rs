@@ -13,7 +13,7 @@ use crate::support::docker_engine::engine;
 use crate::support::process::Exit;
 
 /// A shell in a folder, in which `seed` is this program.
-pub fn shell(folder: &Path, environment: &[(&str, &str)], line: &str) -> Exit {
+pub(super) fn shell(folder: &Path, environment: &[(&str, &str)], line: &str) -> Exit {
     let bin = tempfile::tempdir().unwrap();
     for name in ["seed", "silo"] {
         symlink(env!("CARGO_BIN_EXE_silo"), bin.path().join(name)).unwrap();

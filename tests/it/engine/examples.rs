@@ -10,19 +10,19 @@ use silo::seed::validate::{ValidationRules, judge};
 use crate::cli::program::silo;
 use crate::support::docker_engine::{BASE, DockerEngine, engine, tar};
 
-pub fn example(name: &str) -> PathBuf {
+pub(super) fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 /// The files directly in a folder.
-pub fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(super) fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap_or_else(|why| panic!("{}: {why}", folder.display()));
     let entries = entries.map(|entry| entry.unwrap()).filter(|entry| entry.path().is_file());
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
 /// Builds an example as its README describes, but on the base image of CI. Returns the image's name.
-pub async fn build(engine: &DockerEngine, name: &str) -> String {
+pub(super) async fn build(engine: &DockerEngine, name: &str) -> String {
     let folder = example(name);
     let manifest = fs::read_to_string(folder.join("seed.manifest.json")).unwrap();
     let report = judge(manifest.as_bytes(), ValidationRules { strict: true, ..ValidationRules::default() });

@@ -36,13 +36,13 @@ async fn shown(text: &str, path: &str) -> String {
 }
 
 /// The structure of a page: its tags and the names of their attributes, without marks and boxes of characters.
-pub fn structure(html: &str) -> Vec<(String, Vec<String>)> {
+pub(super) fn structure(html: &str) -> Vec<(String, Vec<String>)> {
     let is_ours = |tag: &StartTag| tag.name != "mark" && !tag.has_class("hidden-char");
     let parts = |tag: StartTag| (tag.name, tag.attributes.into_keys().collect());
     tags(html).into_iter().filter(is_ours).map(parts).collect()
 }
 
-pub const TEXTS: [&str; 8] = [
+pub(super) const TEXTS: [&str; 8] = [
     "<script>alert(1)</script>",
     "\" onmouseover=\"alert(1)\" x=\"",
     "' autofocus onfocus='alert(1)",

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// A start tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StartTag {
+pub(super) struct StartTag {
     pub name: String,
     /// Values are unescaped.
     pub attributes: BTreeMap<String, String>,
@@ -14,17 +14,17 @@ pub struct StartTag {
 
 impl StartTag {
     /// An attribute's value; empty if it is missing.
-    pub fn value(&self, name: &str) -> &str {
+    pub(super) fn value(&self, name: &str) -> &str {
         self.attributes.get(name).map_or("", String::as_str)
     }
 
-    pub fn has_class(&self, class: &str) -> bool {
+    pub(super) fn has_class(&self, class: &str) -> bool {
         self.value("class").split(' ').any(|one| one == class)
     }
 }
 
 /// All start tags, in order. Panics if a tag has no end, or an attribute has no quotes.
-pub fn tags(html: &str) -> Vec<StartTag> {
+pub(super) fn tags(html: &str) -> Vec<StartTag> {
     let mut found = Vec::new();
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -70,18 +70,18 @@ pub fn tags(html: &str) -> Vec<StartTag> {
 }
 
 /// The tags with this name.
-pub fn named(html: &str, name: &str) -> Vec<StartTag> {
+pub(super) fn named(html: &str, name: &str) -> Vec<StartTag> {
     tags(html).into_iter().filter(|tag| tag.name == name).collect()
 }
 
 /// The addresses of all links whose text is this.
-pub fn links(html: &str, text: &str) -> Vec<String> {
+pub(super) fn links(html: &str, text: &str) -> Vec<String> {
     named(html, "a").iter().filter(|tag| tag.text == text).map(|tag| tag.value("href").to_owned()).collect()
 }
 
 /// The only link with this text.
 #[track_caller]
-pub fn link(html: &str, text: &str) -> String {
+pub(super) fn link(html: &str, text: &str) -> String {
     let mut found = links(html, text);
     assert_eq!(found.len(), 1, "links “{text}”: {found:?} in {html}");
     found.remove(0)
@@ -89,14 +89,14 @@ pub fn link(html: &str, text: &str) -> String {
 
 /// The only heading of the first level.
 #[track_caller]
-pub fn heading(html: &str) -> String {
+pub(super) fn heading(html: &str) -> String {
     let found = named(html, "h1");
     assert_eq!(found.len(), 1, "{html}");
     found[0].text.clone()
 }
 
 /// The titles of the results, with the marks of matches taken out.
-pub fn titles(html: &str) -> Vec<String> {
+pub(super) fn titles(html: &str) -> Vec<String> {
     let unmarked = html.replace("<mark>", "").replace("</mark>", "");
     let all = tags(&unmarked);
     all.windows(2).filter(|pair| pair[0].name == "h2" && pair[1].name == "a").map(|pair| pair[1].text.clone()).collect()
@@ -104,7 +104,7 @@ pub fn titles(html: &str) -> Vec<String> {
 
 /// The address that a browser asks for when the form with this id is sent as it is: hidden fields, checked boxes and
 /// selected options.
-pub fn sent(html: &str, id: &str, also: &[(&str, &str)]) -> String {
+pub(super) fn sent(html: &str, id: &str, also: &[(&str, &str)]) -> String {
     let form = named(html, "form").into_iter().find(|form| form.value("id") == id).expect("the form");
     let start = html.find(&format!("<form id=\"{id}\"")).expect("the form");
     let inside = &html[start..][..html[start..].find("</form>").expect("its end")];

@@ -4,7 +4,7 @@ use super::markup::{StartTag, tags};
 
 /// A file that is chosen in a field.
 #[derive(Clone, Copy)]
-pub struct ChosenFile<'a> {
+pub(super) struct ChosenFile<'a> {
     pub field: &'a str,
     pub name: &'a str,
     pub content: &'a [u8],
@@ -12,11 +12,11 @@ pub struct ChosenFile<'a> {
 
 /// The fields of the form with this id, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilledForm(pub Vec<(String, String)>);
+pub(super) struct FilledForm(pub Vec<(String, String)>);
 
 impl FilledForm {
     /// The form as the page has it.
-    pub fn of(html: &str, id: &str) -> Self {
+    pub(super) fn of(html: &str, id: &str) -> Self {
         let start = html.find(&format!("<form id=\"{id}\"")).unwrap_or_else(|| panic!("no form {id}: {html}"));
         let inside = &html[start..][..html[start..].find("</form>").expect("its end")];
         let all = tags(inside);
@@ -40,12 +40,12 @@ impl FilledForm {
     }
 
     /// The values of a field.
-    pub fn values(&self, field: &str) -> Vec<&str> {
+    pub(super) fn values(&self, field: &str) -> Vec<&str> {
         self.0.iter().filter(|(name, _)| name == field).map(|(_, value)| value.as_str()).collect()
     }
 
     /// The same with another value.
-    pub fn with(mut self, field: &str, value: &str) -> Self {
+    pub(super) fn with(mut self, field: &str, value: &str) -> Self {
         match self.0.iter_mut().find(|(name, _)| name == field) {
             Some((_, old)) => value.clone_into(old),
             None => self.0.push((field.to_owned(), value.to_owned())),
@@ -54,13 +54,13 @@ impl FilledForm {
     }
 
     /// The same without a field.
-    pub fn without(mut self, field: &str) -> Self {
+    pub(super) fn without(mut self, field: &str) -> Self {
         self.0.retain(|(name, _)| name != field);
         self
     }
 
     /// The body, and its type. Files come after the texts.
-    pub fn body(&self, files: &[ChosenFile<'_>]) -> (String, Vec<u8>) {
+    pub(super) fn body(&self, files: &[ChosenFile<'_>]) -> (String, Vec<u8>) {
         const BOUNDARY: &str = "----silo-tests-boundary";
         let mut body = Vec::new();
         for (name, value) in &self.0 {

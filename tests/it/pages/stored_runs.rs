@@ -11,12 +11,12 @@ use silo::store::{DatabaseAddress, NewRun, RunState, Store};
 use crate::support::app::{ADMIN, TestApp, USER, beginning, manifest};
 
 /// A service that runs nothing, so that its runs stay as they are.
-pub async fn service() -> TestApp {
+pub(super) async fn service() -> TestApp {
     TestApp::with().set("SILO__RUNS__WORKERS", "0").start().await
 }
 
 /// A run to store.
-pub struct RunStory {
+pub(super) struct RunStory {
     pub number: i64,
     pub owner: &'static str,
     pub status: RunStatus,
@@ -30,11 +30,11 @@ pub struct RunStory {
 
 impl RunStory {
     /// A run of the admin with this number and status.
-    pub fn new(number: i64, status: RunStatus) -> Self {
+    pub(super) fn new(number: i64, status: RunStatus) -> Self {
         Self { number, owner: ADMIN, status, label: "", tags: &[], record: json!({}), files: Vec::new() }
     }
 
-    pub fn id(&self) -> String {
+    pub(super) fn id(&self) -> String {
         format!("run-{:06}", self.number)
     }
 
@@ -70,7 +70,7 @@ impl RunStory {
     }
 
     /// Stores it in a service; returns its id.
-    pub async fn store(self, silo: &TestApp) -> String {
+    pub(super) async fn store(self, silo: &TestApp) -> String {
         let folder: PathBuf = silo.folder().join("runs").join(self.id());
         for (path, content) in &self.files {
             let path = folder.join(path);

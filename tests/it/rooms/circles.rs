@@ -179,7 +179,7 @@ fn files_of_a_room_form_no_circle() {
     let sources = sources();
     let found = circles(&uses(&sources));
     let violations: Vec<String> =
-        found.iter().map(|(user, used)| format!("src/{user} uses src/{used}, which leads back to it")).collect();
+        found.iter().map(|(user, used)| format!("{user} uses {used}, which leads back to it")).collect();
     fail_for(&violations);
 }
 

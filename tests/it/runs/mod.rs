@@ -29,25 +29,25 @@ use crate::support::process::{Engine, PATIENCE, Setup, Silo};
 const NOOP: &str = "echo once >>$OUTPUT_DIR/begun";
 
 /// A service that runs jobs.
-pub struct Runs {
+pub(crate) struct Runs {
     pub silo: Silo,
     pub engine: DockerEngine,
 }
 
 impl Runs {
-    pub async fn on(database: Engine) -> Self {
+    pub(crate) async fn on(database: Engine) -> Self {
         Self::with(database, &[]).await
     }
 
     /// With additional options, as environment variables.
-    pub async fn with(database: Engine, options: &[(&str, &str)]) -> Self {
+    pub(crate) async fn with(database: Engine, options: &[(&str, &str)]) -> Self {
         let engine = docker_engine::engine().await;
         let host = engine.host.clone();
         Self::at(database, (engine, &host), options).await
     }
 
     /// With this engine, which the service uses at this address.
-    pub async fn at(database: Engine, (engine, host): (DockerEngine, &str), options: &[(&str, &str)]) -> Self {
+    pub(crate) async fn at(database: Engine, (engine, host): (DockerEngine, &str), options: &[(&str, &str)]) -> Self {
         Self::started(Setup::on(database).await, (engine, host), options).await
     }
 
@@ -58,12 +58,12 @@ impl Runs {
     }
 
     /// An image of a job with this script; its output is the file `begun`.
-    pub async fn image(&self, script: &str) -> String {
+    pub(crate) async fn image(&self, script: &str) -> String {
         self.image_of("0", script).await
     }
 
     /// The same with this USER.
-    pub async fn image_of(&self, user: &str, script: &str) -> String {
+    pub(crate) async fn image_of(&self, user: &str, script: &str) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("job-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let manifest = of_job(
@@ -82,21 +82,21 @@ impl Runs {
     }
 
     /// Submits a run; returns its record.
-    pub async fn submit(&self, form: Value) -> Value {
+    pub(crate) async fn submit(&self, form: Value) -> Value {
         self.silo.post("/api/v1/runs", form).await.expect(201)
     }
 
-    pub async fn get(&self, id: &str) -> Value {
+    pub(crate) async fn get(&self, id: &str) -> Value {
         self.silo.get(&format!("/api/v1/runs/{id}")).await.expect(200)
     }
 
     /// Waits until a run fulfils a condition.
-    pub async fn when(&self, id: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn when(&self, id: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
         self.until(&format!("/api/v1/runs/{id}"), looks_so).await
     }
 
     /// Waits until the reply at a path fulfils a condition.
-    pub async fn until(&self, path: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn until(&self, path: &str, looks_so: impl Fn(&Value) -> bool) -> Value {
         let began = Instant::now();
         loop {
             let reply = self.silo.get(path).await.expect(200);
@@ -109,33 +109,33 @@ impl Runs {
     }
 
     /// Waits for a run's end.
-    pub async fn ended(&self, id: &str) -> Value {
+    pub(crate) async fn ended(&self, id: &str) -> Value {
         self.when(id, |run| run["finished"].is_string()).await
     }
 
     /// Submits a waiting job, and waits until it has begun; returns its id and its output directory.
-    pub async fn begun(&self, form: Value) -> (String, PathBuf) {
+    pub(crate) async fn begun(&self, form: Value) -> (String, PathBuf) {
         let (id, output) = told(&self.submit(form).await);
         there(&output.join("begun")).await;
         (id, output)
     }
 
-    pub async fn no_containers_of(&self, id: &str) {
+    pub(crate) async fn no_containers_of(&self, id: &str) {
         self.engine.until_containers(&format!("silo.run={id}"), 0).await;
     }
 }
 
 /// The id of a run, and its output directory.
-pub fn told(record: &Value) -> (String, PathBuf) {
+pub(crate) fn told(record: &Value) -> (String, PathBuf) {
     let id = record["id"].as_str().expect("a record has an id").to_owned();
     (id, Path::new(record["folder"].as_str().expect("a run has a folder")).join("output"))
 }
 
-pub fn go(output: &Path) {
+pub(crate) fn go(output: &Path) {
     fs::write(output.join("go"), "").expect("the job has made its directory ours to write");
 }
 
 /// How often its script was started.
-pub fn times_begun(output: &Path) -> usize {
+pub(crate) fn times_begun(output: &Path) -> usize {
     fs::read_to_string(output.join("begun")).unwrap_or_default().lines().count()
 }

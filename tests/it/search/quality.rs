@@ -1,17 +1,11 @@
-//! Search quality with the judged queries of `benches/data`, over HTTP.
+//! Search quality with the judged queries of `testkit/judged`, over HTTP.
 
 use serde_json::Value;
 use silo::app::open_store;
 
 use crate::support::app::TestApp;
+use crate::support::judged::{self, DEPTH, Quality};
 use crate::support::stored;
-
-#[path = "../../../benches/draw.rs"]
-mod draw;
-#[path = "../../../benches/judged.rs"]
-mod judged;
-
-use judged::{DEPTH, Quality};
 
 /// Measured values, rounded down: a change of the ranking that finds less must change them here.
 const LEAST_MRR: f64 = 0.99;

@@ -15,13 +15,13 @@ use sqlx::{Connection, Executor};
 
 use crate::support::postgres;
 
-pub async fn on_sqlite<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F) {
+pub(super) async fn on_sqlite<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F) {
     let folder = tempfile::tempdir().expect("a folder for the database");
     // In a folder that the store has to create.
     run(scenario, DatabaseAddress::Sqlite(folder.path().join("data/silo.db"))).await;
 }
 
-pub async fn on_postgres<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F) {
+pub(super) async fn on_postgres<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -> F) {
     let database = postgres::database().await;
     run(scenario, DatabaseAddress::Postgres(database.url().into())).await;
 }
@@ -33,7 +33,7 @@ async fn run<F: Future<Output = ()>>(scenario: impl Fn(Store, DatabaseAddress) -
 }
 
 /// Executes a statement that the store has no method for.
-pub async fn statement(address: &DatabaseAddress, text: &'static str) {
+pub(super) async fn statement(address: &DatabaseAddress, text: &'static str) {
     match address {
         DatabaseAddress::Sqlite(path) => {
             let options = SqliteConnectOptions::new().filename(path);
@@ -48,11 +48,11 @@ pub async fn statement(address: &DatabaseAddress, text: &'static str) {
 }
 
 /// A time in seconds after the tests' start time.
-pub fn at(seconds: i64) -> DateTime<Utc> {
+pub(super) fn at(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000 + seconds, 0).expect("a moment in this century")
 }
 
-pub fn new_registry(name: &str) -> NewRegistry {
+pub(super) fn new_registry(name: &str) -> NewRegistry {
     NewRegistry {
         name: name.into(),
         url: format!("https://{name}.example"),
@@ -69,11 +69,11 @@ pub fn new_registry(name: &str) -> NewRegistry {
     }
 }
 
-pub async fn registry(store: &Store, name: &str) -> RegistryRecord {
+pub(super) async fn registry(store: &Store, name: &str) -> RegistryRecord {
     store.registry_insert(&new_registry(name), &SealedSecrets::default(), at(0)).await.expect("a registry")
 }
 
-pub fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFacts {
+pub(super) fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFacts {
     ManifestFacts {
         job_name: job.into(),
         job_version: job_version.into(),
@@ -90,14 +90,14 @@ pub fn facts(job: &str, job_version: &str, package_version: &str) -> ManifestFac
 }
 
 /// A Seed image; its digest is derived from its content.
-pub fn seed(job: &str, job_version: &str, package_version: &str) -> DigestContent {
+pub(super) fn seed(job: &str, job_version: &str, package_version: &str) -> DigestContent {
     content(
         &format!("{job}-{job_version}-{package_version}"),
         ContentOutcome::Seed(Box::new(facts(job, job_version, package_version))),
     )
 }
 
-pub fn content(name: &str, outcome: ContentOutcome) -> DigestContent {
+pub(super) fn content(name: &str, outcome: ContentOutcome) -> DigestContent {
     DigestContent {
         digest: format!("sha256:{name}"),
         outcome,
@@ -110,13 +110,13 @@ pub fn content(name: &str, outcome: ContentOutcome) -> DigestContent {
     }
 }
 
-pub fn result(state: ScanState, changes: TagChanges, contents: Vec<DigestContent>) -> ScanResult {
+pub(super) fn result(state: ScanState, changes: TagChanges, contents: Vec<DigestContent>) -> ScanResult {
     let step = ScanStep { changes, contents, ..ScanStep::default() };
     ScanResult { state, step, settled: Vec::new(), gone: Vec::new(), error: None }
 }
 
 /// Requests a scan, and claims it.
-pub async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
+pub(super) async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
     store.scan_request(registry, ScanTrigger::Manual, at(1)).await.expect("a request").expect("a registry");
     let token = format!("token-{registry}");
     let claim = store.scan_claim(&token, at(1), at(61)).await.expect("a claim").expect("a queued scan");
@@ -125,7 +125,7 @@ pub async fn claim(store: &Store, registry: RegistryId) -> ClaimedScan {
 }
 
 /// A complete scan that finds these tags.
-pub async fn scan(store: &Store, registry: RegistryId, found: &[(&str, &str, &DigestContent)]) {
+pub(super) async fn scan(store: &Store, registry: RegistryId, found: &[(&str, &str, &DigestContent)]) {
     let claim = claim(store, registry).await;
     let tags: Vec<FoundTag> = found
         .iter()

@@ -34,13 +34,13 @@ use super::layout::LayoutBuilder;
 use super::postgres::{self, TestDatabase};
 use super::sse::EventStream;
 
-pub const ADMIN: &str = "admin";
-pub const ADMIN_PASSWORD: &str = "correct horse battery staple";
-pub const USER: &str = "uma";
-pub const USER_PASSWORD: &str = "umas very own secret";
+pub(crate) const ADMIN: &str = "admin";
+pub(crate) const ADMIN_PASSWORD: &str = "correct horse battery staple";
+pub(crate) const USER: &str = "uma";
+pub(crate) const USER_PASSWORD: &str = "umas very own secret";
 
 /// A running service; stopped on drop.
-pub struct TestApp {
+pub(crate) struct TestApp {
     pub app: App,
     pub clock: Clock,
     /// `http://127.0.0.1:PORT`, without a trailing slash.
@@ -58,7 +58,7 @@ pub struct TestApp {
 }
 
 /// Configuration of a [`TestApp`].
-pub struct Builder {
+pub(crate) struct Builder {
     clock: Clock,
     postgres: bool,
     environment: HashMap<String, String>,
@@ -67,30 +67,30 @@ pub struct Builder {
 
 impl Builder {
     /// Uses a fresh PostgreSQL database.
-    pub fn postgres(mut self) -> Self {
+    pub(crate) fn postgres(mut self) -> Self {
         self.postgres = true;
         self
     }
 
     /// Uses a clock that only the test advances.
-    pub fn manual_clock(mut self) -> Self {
+    pub(crate) fn manual_clock(mut self) -> Self {
         self.clock = Clock::manual(beginning());
         self
     }
 
     /// Sets the grace period of open requests at shutdown.
-    pub fn grace(mut self, grace: Duration) -> Self {
+    pub(crate) fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
     /// Sets an option by its environment variable: `("SILO__SCAN__WAIT_SECONDS", "0")`.
-    pub fn set(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    pub async fn start(mut self) -> TestApp {
+    pub(crate) async fn start(mut self) -> TestApp {
         let folder = tempfile::tempdir().expect("a folder for the data");
         let database = if self.postgres { Some(postgres::database().await) } else { None };
         let mut set = |name: &str, value: String| _ = self.environment.entry(name.to_owned()).or_insert(value);
@@ -145,66 +145,66 @@ impl Drop for TestApp {
 
 impl TestApp {
     /// Starts with the defaults: SQLite and the system clock.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with().start().await
     }
 
     /// Starts with the defaults on PostgreSQL.
-    pub async fn on_postgres() -> Self {
+    pub(crate) async fn on_postgres() -> Self {
         Self::with().postgres().start().await
     }
 
     /// A builder, to change defaults first.
-    pub fn with() -> Builder {
+    pub(crate) fn with() -> Builder {
         Builder { clock: Clock::system(), postgres: false, environment: HashMap::new(), grace: Duration::ZERO }
     }
 
     /// All routes of the service.
-    pub fn routes(&self) -> &[RouteEntry] {
+    pub(crate) fn routes(&self) -> &[RouteEntry] {
         &self.routes
     }
 
     /// A temporary folder, removed with the service. Layouts may be in it; the data directory is its subfolder `data`.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// The PostgreSQL database, for direct access.
-    pub fn database(&self) -> &TestDatabase {
+    pub(crate) fn database(&self) -> &TestDatabase {
         self.database.as_ref().expect("this service runs on PostgreSQL")
     }
 
-    pub fn anonymous(&self) -> Client<'_> {
+    pub(crate) fn anonymous(&self) -> Client<'_> {
         Client { silo: self, who: Who::Nobody }
     }
 
     /// A client with the role `user`.
-    pub fn user(&self) -> Client<'_> {
+    pub(crate) fn user(&self) -> Client<'_> {
         Client { silo: self, who: Who::User }
     }
 
-    pub fn admin(&self) -> Client<'_> {
+    pub(crate) fn admin(&self) -> Client<'_> {
         Client { silo: self, who: Who::Admin }
     }
 
     /// A client with this `Authorization` header.
-    pub fn authorized(&self, header: &str) -> Client<'_> {
+    pub(crate) fn authorized(&self, header: &str) -> Client<'_> {
         Client { silo: self, who: Who::Header(header.to_owned()) }
     }
 
     /// Logs in, and returns the token.
-    pub async fn login(&self, username: &str, password: &str) -> String {
+    pub(crate) async fn login(&self, username: &str, password: &str) -> String {
         let body = json!({"username": username, "password": password}).to_string();
         text(&self.ask(Method::POST, "/login", &[], body.into()).await.expect(200).json()["token"])
     }
 
     /// The admin's token, cached.
-    pub async fn admin_token(&self) -> &str {
+    pub(crate) async fn admin_token(&self) -> &str {
         self.admin.get_or_init(|| self.login(ADMIN, ADMIN_PASSWORD)).await
     }
 
     /// A user's token, cached; the user is added by the first call.
-    pub async fn user_token(&self) -> &str {
+    pub(crate) async fn user_token(&self) -> &str {
         let add = async || {
             let password = SecretString::from(USER_PASSWORD);
             let new = NewUser { username: USER.into(), password, role: "user".into() };
@@ -215,27 +215,27 @@ impl TestApp {
     }
 
     /// Writes a layout to disk, in place of an earlier one with this name.
-    pub fn write_layout(&self, name: &str, layout: &LayoutBuilder) -> PathBuf {
+    pub(crate) fn write_layout(&self, name: &str, layout: &LayoutBuilder) -> PathBuf {
         let folder = self.folder().join("layouts").join(name);
         layout.write(&folder).expect("a layout on disk");
         folder
     }
 
     /// Writes a layout to disk and adds it as a registry; returns the registry's id.
-    pub async fn add_layout(&self, name: &str, layout: &LayoutBuilder) -> i64 {
+    pub(crate) async fn add_layout(&self, name: &str, layout: &LayoutBuilder) -> i64 {
         let url = self.write_layout(name, layout).display().to_string();
         let added = self.admin().post("/registries/add", json!({"name": name, "url": url})).await.expect(201);
         added.json()["ID"].as_i64().expect("a number")
     }
 
     /// Scans a registry, and waits for the end.
-    pub async fn scan(&self, registry: i64) {
+    pub(crate) async fn scan(&self, registry: i64) {
         let reply = self.admin().post(&format!("/registries/{registry}/scan"), json!({})).await.expect(202);
         assert_eq!(reply.text, "", "the scan is not over in time");
     }
 
     /// A service whose catalogue has these jobs (see [`jobs`]), from one registry with id 1.
-    pub async fn with_jobs(list: &[(&str, &str, &str)]) -> Self {
+    pub(crate) async fn with_jobs(list: &[(&str, &str, &str)]) -> Self {
         let silo = Self::start().await;
         let registry = silo.add_layout("geo", &jobs(list)).await;
         silo.scan(registry).await;
@@ -243,7 +243,7 @@ impl TestApp {
     }
 
     /// Stops the service as a signal does.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.cancel();
     }
 
@@ -262,7 +262,7 @@ impl TestApp {
 
     /// Sends raw bytes over a new connection, and returns the reply up to its close. The request should contain
     /// `Connection: close`.
-    pub async fn raw(&self, request: &[u8]) -> String {
+    pub(crate) async fn raw(&self, request: &[u8]) -> String {
         let mut stream = TcpStream::connect(&self.url["http://".len()..]).await.expect("a connection");
         stream.write_all(request).await.expect("the request goes out");
         let mut reply = Vec::new();
@@ -271,19 +271,19 @@ impl TestApp {
     }
 
     /// A GET with the path sent unnormalized.
-    pub async fn raw_get(&self, path: &str) -> String {
+    pub(crate) async fn raw_get(&self, path: &str) -> String {
         self.raw(format!("GET {path} HTTP/1.1\r\nHost: silo\r\nConnection: close\r\n\r\n").as_bytes()).await
     }
 }
 
 /// The start time of manual clocks.
-pub fn beginning() -> DateTime<Utc> {
+pub(crate) fn beginning() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).expect("a moment in this century")
 }
 
 /// An HTTP client with its credentials.
 #[derive(Clone)]
-pub struct Client<'a> {
+pub(crate) struct Client<'a> {
     silo: &'a TestApp,
     who: Who,
 }
@@ -297,25 +297,25 @@ enum Who {
 }
 
 impl Client<'_> {
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(Method::GET, path, &[], Vec::new()).await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         self.post_text(path, body.to_string()).await
     }
 
     /// Posts any text as the body.
-    pub async fn post_text(&self, path: &str, body: impl Into<Vec<u8>>) -> Reply {
+    pub(crate) async fn post_text(&self, path: &str, body: impl Into<Vec<u8>>) -> Reply {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.into()).await
     }
 
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send(Method::DELETE, path, &[], Vec::new()).await
     }
 
     /// Sends any request. Panics if the reply does not conform to `openapi.yaml`.
-    pub async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
+    pub(crate) async fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Reply {
         let authorization = self.authorization().await;
         let authorization = authorization.as_deref().map(|value| ("authorization", value));
         let headers: Vec<(&str, &str)> = headers.iter().copied().chain(authorization).collect();
@@ -325,7 +325,7 @@ impl Client<'_> {
 
 impl Client<'_> {
     /// Opens a stream of server-sent events.
-    pub async fn follow(&self, path: &str, headers: &[(&str, &str)]) -> EventStream {
+    pub(crate) async fn follow(&self, path: &str, headers: &[(&str, &str)]) -> EventStream {
         let request = self.silo.http.get(format!("{}{path}", self.silo.url)).header("accept", "text/event-stream");
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let request = match self.authorization().await {
@@ -347,7 +347,7 @@ impl Client<'_> {
 
 /// A reply.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The request, for messages.
     pub asked: String,
     pub status: u16,
@@ -358,31 +358,31 @@ pub struct Reply {
 impl Reply {
     /// Returns the reply if it has this status; else panics.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}: {}", self.asked, self.text);
         self
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|why| panic!("{}: {why}: {}", self.asked, self.text))
     }
 
     /// A header's value; empty if it is missing.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().expect("headers are ASCII"))
     }
 
     /// The error message, in the format of either API.
     #[track_caller]
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         let body = self.json();
         text(body.get("error").or_else(|| body.get("detail")).expect("an error's text"))
     }
 }
 
 /// A minimal Seed manifest with this name, job version and package version.
-pub fn manifest(name: &str, job_version: &str, package_version: &str) -> Value {
+pub(crate) fn manifest(name: &str, job_version: &str, package_version: &str) -> Value {
     json!({
         "seedVersion": "1.0.0",
         "job": {
@@ -402,7 +402,7 @@ pub fn manifest(name: &str, job_version: &str, package_version: &str) -> Value {
 
 /// A layout with one image for each (name, job version, package version), named by the Seed standard:
 /// `geo/NAME-JOBVERSION-seed:PACKAGEVERSION`.
-pub fn jobs(list: &[(&str, &str, &str)]) -> LayoutBuilder {
+pub(crate) fn jobs(list: &[(&str, &str, &str)]) -> LayoutBuilder {
     let mut layout = LayoutBuilder::oci();
     for (name, job_version, package_version) in list {
         let label = manifest(name, job_version, package_version).to_string();
@@ -413,7 +413,7 @@ pub fn jobs(list: &[(&str, &str, &str)]) -> LayoutBuilder {
 
 /// The text of a JSON string; panics on other values.
 #[track_caller]
-pub fn text(value: &Value) -> String {
+pub(crate) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("{value} is not a text")).to_owned()
 }
 

@@ -13,19 +13,19 @@ use super::app::Reply;
 use super::wire;
 
 /// The parsed document.
-pub static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+pub(crate) static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     // Otherwise an unquoted `no` would be read as false.
     let options = serde_saphyr::options! { strict_booleans: true };
     serde_saphyr::from_str_with_options(silo::http::OPENAPI, options).expect("openapi.yaml is YAML")
 });
 
 /// A route's path in the document's syntax.
-pub fn documented(path: &str) -> String {
+pub(crate) fn documented(path: &str) -> String {
     path.replace("{*", "{")
 }
 
 /// Panics if a reply does not conform to the document for its route and status.
-pub fn check(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) {
+pub(crate) fn check(routes: &[RouteEntry], method: &Method, path: &str, reply: &Reply) {
     if let Err(why) = checked(routes, method, path, reply) {
         panic!("{method} {path} is not answered as openapi.yaml says: {why}\n{} {}", reply.status, reply.text);
     }
@@ -169,7 +169,7 @@ fn body(response: &Value, reply: &Reply) -> Result<(), String> {
 }
 
 /// Validates a value against a schema of the document (OpenAPI 3.1: JSON Schema 2020-12).
-pub fn validate(schema: &Value, instance: &Value) -> Result<(), String> {
+pub(crate) fn validate(schema: &Value, instance: &Value) -> Result<(), String> {
     let differing: Vec<String> = validator(schema)
         .iter_errors(instance)
         .map(|error| format!("{} at '{}'", error, error.instance_path()))
@@ -199,7 +199,7 @@ fn error_response(path: &str, name: &str) -> Value {
 }
 
 /// Resolves a `$ref`; other values are returned unchanged.
-pub fn resolve(value: &Value) -> &Value {
+pub(crate) fn resolve(value: &Value) -> &Value {
     match value["$ref"].as_str() {
         None => value,
         Some(reference) => {

@@ -31,16 +31,16 @@ use super::needs;
 use super::process::PATIENCE;
 
 /// Prints `begun`, and waits for the file `go` in its output directory.
-pub const WAITS: &str =
+pub(crate) const WAITS: &str =
     "echo begun; echo once >>$OUTPUT_DIR/begun; while [ ! -e $OUTPUT_DIR/go ]; do sleep 0.05; done; echo gone on";
 
 /// Holds [`BURNT`] bytes of memory and burns time until the file `go` is in its output directory.
-pub const BURNS: &str = "burnt=$(head -c 33554432 /dev/zero | tr '\\0' a); echo once >>$OUTPUT_DIR/begun; \
+pub(crate) const BURNS: &str = "burnt=$(head -c 33554432 /dev/zero | tr '\\0' a); echo once >>$OUTPUT_DIR/begun; \
     while [ ! -e $OUTPUT_DIR/go ]; do :; done; echo ${#burnt}";
-pub const BURNT: u64 = 33_554_432;
+pub(crate) const BURNT: u64 = 33_554_432;
 
 /// Waits until a file exists. It polls, because the job is in a container and cannot notify.
-pub async fn there(path: &Path) {
+pub(crate) async fn there(path: &Path) {
     let began = Instant::now();
     while !path.exists() {
         assert!(began.elapsed() < PATIENCE, "{} does not come", path.display());
@@ -53,17 +53,17 @@ type Exchange = Option<[&'static [u8]; 2]>;
 
 /// A proxy socket to an engine that hides `OOMKilled` in container states, as if the engine learned of it too late.
 /// Counts the replaced states.
-pub fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+pub(crate) fn late_to_hear(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
     exchanging(host, folder, None, Some([br#""OOMKilled":true"#, br#""OOMKilled":null"#]))
 }
 
 /// A proxy socket to an engine that drops the standard error of containers. Counts the requests for it.
-pub fn deaf_to_errors(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+pub(crate) fn deaf_to_errors(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
     exchanging(host, folder, Some([b"stderr=true", b"stderr=0&a="]), None)
 }
 
 /// A proxy socket to an engine that does not know the request for statistics. Counts these requests.
-pub fn without_statistics(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
+pub(crate) fn without_statistics(host: &str, folder: &Path) -> (String, Arc<AtomicU32>) {
     exchanging(host, folder, Some([b"/stats?", b"/stat5?"]), None)
 }
 
@@ -101,7 +101,7 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, exchange: Exchang
 
 /// A proxy socket to an engine that can be cut: open connections break, and new ones are refused, until it is mended.
 /// Ends with the test's runtime.
-pub struct CutSocket {
+pub(crate) struct CutSocket {
     /// The address for `DOCKER_HOST`.
     pub host: String,
     is_open: watch::Sender<bool>,
@@ -109,7 +109,7 @@ pub struct CutSocket {
 }
 
 impl CutSocket {
-    pub fn to(engine: &DockerEngine) -> Self {
+    pub(crate) fn to(engine: &DockerEngine) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let socket = folder.path().join("docker.sock");
         let listener = UnixListener::bind(&socket).expect("a socket");
@@ -137,17 +137,17 @@ impl CutSocket {
         Self { host: format!("unix://{}", socket.display()), is_open, _folder: folder }
     }
 
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.is_open.send_replace(false);
     }
 
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.is_open.send_replace(true);
     }
 }
 
 /// Base image of all test images.
-pub const BASE: &str = "silo-test/busybox";
+pub(crate) const BASE: &str = "silo-test/busybox";
 
 const BASE_DOCKERFILE: &str =
     "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n";
@@ -156,7 +156,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A container engine.
 #[derive(Clone)]
-pub struct DockerEngine {
+pub(crate) struct DockerEngine {
     /// The address for `DOCKER_HOST`.
     pub host: String,
     /// A client for direct access, without SILO.
@@ -193,7 +193,7 @@ impl Program {
 
 /// The engine that all tests share.
 #[expect(clippy::disallowed_methods, reason = "how tests/run tells where its engine is")]
-pub async fn engine() -> DockerEngine {
+pub(crate) async fn engine() -> DockerEngine {
     static BASE_BUILT: Mutex<bool> = Mutex::const_new(false);
     needs::check("docker");
     let host = std::env::var("SILO_TEST_DOCKER_HOST")
@@ -210,22 +210,22 @@ pub async fn engine() -> DockerEngine {
 
 impl DockerEngine {
     /// A dockerd for one test, with the base image. It ends when the last clone is dropped.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(&[]).await
     }
 
     /// The same with additional options of dockerd.
-    pub async fn with(options: &'static [&'static str]) -> Self {
+    pub(crate) async fn with(options: &'static [&'static str]) -> Self {
         Self::launched(Program::Dockerd(options)).await
     }
 
     /// A Podman for one test.
-    pub async fn podman() -> Self {
+    pub(crate) async fn podman() -> Self {
         Self::launched(Program::Podman).await
     }
 
     /// A rootless Podman for one test: root in its containers is that user, other users are mapped to unused ids.
-    pub async fn rootless_podman(user: u32) -> Self {
+    pub(crate) async fn rootless_podman(user: u32) -> Self {
         Self::launched(Program::RootlessPodman(user)).await
     }
 
@@ -244,13 +244,13 @@ impl DockerEngine {
     }
 
     /// Kills the engine, as a crash does: its containers go on, and requests fail.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         let mut child = self.own.as_ref().expect("the tests' common engine is not to be killed").child.lock();
         child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
     }
 
     /// Stops the engine gracefully, as before an upgrade: without live-restore it stops its containers first.
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         let own = self.own.clone().expect("the tests' common engine is not to be stopped");
         let ended = tokio::task::spawn_blocking(move || {
             let mut child = own.child.lock();
@@ -261,14 +261,14 @@ impl DockerEngine {
     }
 
     /// Starts it again after [`DockerEngine::kill`] or [`DockerEngine::stop`].
-    pub async fn start_again(&self) {
+    pub(crate) async fn start_again(&self) {
         let own = self.own.as_ref().expect("one of the test's own");
         let child = launch(own.folder.path(), own.program).await;
         *own.child.lock() = child;
     }
 
     /// SILO's client of the engine.
-    pub async fn open(&self) -> DockerClient {
+    pub(crate) async fn open(&self) -> DockerClient {
         DockerClient::open(Some(&self.host)).await.expect("the engine answers")
     }
 
@@ -280,12 +280,12 @@ impl DockerEngine {
 
     /// Builds an image whose entry point is a shell script, which gets the container's arguments; `labels` may be
     /// empty.
-    pub async fn script(&self, name: &str, script: &str, labels: &[(&str, &str)]) -> String {
+    pub(crate) async fn script(&self, name: &str, script: &str, labels: &[(&str, &str)]) -> String {
         self.script_of(name, script, labels, "0").await
     }
 
     /// The same for an image with this USER.
-    pub async fn script_of(&self, name: &str, script: &str, labels: &[(&str, &str)], user: &str) -> String {
+    pub(crate) async fn script_of(&self, name: &str, script: &str, labels: &[(&str, &str)], user: &str) -> String {
         let name = format!("silo-test/{name}");
         let entry = "ENTRYPOINT [\"/bin/sh\", \"/job.sh\"]";
         let dockerfile = format!("FROM {BASE}\nCOPY job.sh /job.sh\nUSER {user}\n{entry}\n");
@@ -295,13 +295,13 @@ impl DockerEngine {
     }
 
     /// Adds a tag to an image.
-    pub async fn tag(&self, image: &str, repository: &str, tag: &str) {
+    pub(crate) async fn tag(&self, image: &str, repository: &str, tag: &str) {
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.client.tag_image(image, Some(options)).await.expect("the engine has the image");
     }
 
     /// Builds a context, with the build argument `BASE`.
-    pub async fn build(&self, name: &str, context: &[u8], labels: &HashMap<&str, &str>) {
+    pub(crate) async fn build(&self, name: &str, context: &[u8], labels: &HashMap<&str, &str>) {
         let options = BuildImageOptionsBuilder::default()
             .t(name)
             .labels(labels)
@@ -323,7 +323,7 @@ impl DockerEngine {
     }
 
     /// Tags and pushes an image, and removes that tag at the engine. `account`: user and password.
-    pub async fn push(&self, image: &str, reference: &str, account: Option<(&str, &str)>) {
+    pub(crate) async fn push(&self, image: &str, reference: &str, account: Option<(&str, &str)>) {
         let (repository, tag) = reference.rsplit_once(':').expect("references are repository:tag");
         let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
         self.client.tag_image(image, Some(options)).await.expect("the engine has the image");
@@ -339,13 +339,13 @@ impl DockerEngine {
     }
 
     /// Removes a tag of an image, and with the last tag the image.
-    pub async fn remove_image(&self, name: &str) {
+    pub(crate) async fn remove_image(&self, name: &str) {
         let removed = self.client.remove_image(name, None::<RemoveImageOptions>, None).await;
         removed.unwrap_or_else(|why| panic!("{name} cannot be removed: {why}"));
     }
 
     /// The ids of all containers with a label `KEY=VALUE`.
-    pub async fn containers(&self, label: &str) -> Vec<String> {
+    pub(crate) async fn containers(&self, label: &str) -> Vec<String> {
         let filters = HashMap::from([("label", vec![label])]);
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let listed = self.client.list_containers(Some(options)).await.expect("the engine answers");
@@ -353,7 +353,7 @@ impl DockerEngine {
     }
 
     /// Waits until this many containers have a label. It polls, as the engine removes containers in the background.
-    pub async fn until_containers(&self, label: &str, number: usize) -> Vec<String> {
+    pub(crate) async fn until_containers(&self, label: &str, number: usize) -> Vec<String> {
         let began = Instant::now();
         loop {
             let found = self.containers(label).await;
@@ -369,7 +369,7 @@ impl DockerEngine {
     }
 
     /// Waits until the engine reports the container with a label as running, which is a little after it starts.
-    pub async fn until_running(&self, label: &str) {
+    pub(crate) async fn until_running(&self, label: &str) {
         let began = Instant::now();
         let filters = HashMap::from([("label", vec![label]), ("status", vec!["running"])]);
         loop {
@@ -383,20 +383,20 @@ impl DockerEngine {
     }
 
     /// The engine's description of a container.
-    pub async fn inspect(&self, id: &str) -> Value {
+    pub(crate) async fn inspect(&self, id: &str) -> Value {
         let about = self.client.inspect_container(id, None).await.expect("the container is there");
         serde_json::to_value(about).expect("what came as JSON can become JSON")
     }
 }
 
 /// Removes a tag of an image at an engine.
-pub async fn remove(engine: &DockerEngine, image: &str) {
+pub(crate) async fn remove(engine: &DockerEngine, image: &str) {
     let options = None::<bollard::query_parameters::RemoveImageOptions>;
     engine.client.remove_image(image, options, None).await.expect("it is there");
 }
 
 /// An image as written by `docker save`.
-pub async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
+pub(crate) async fn save(engine: &DockerEngine, image: &str) -> Vec<u8> {
     let mut pieces = Box::pin(engine.client.export_image(image));
     let mut bytes = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -456,7 +456,7 @@ fn connect(host: &str) -> bollard::Docker {
 }
 
 /// A build context.
-pub fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (name, bytes) in files {
         let mut header = tar::Header::new_gnu();

@@ -1,49 +1,20 @@
-//! Test support: images, registries, engines, databases, and the program itself.
+//! Test support that knows the crate `silo`: the service, engines, databases, and the program itself. The rest is in
+//! `testkit/`.
 
-pub mod app;
-pub mod contract;
-pub mod docker_engine;
-pub mod docker_registry;
-pub mod fake_registry;
-pub mod file_server;
-pub mod kinds;
-pub mod layout;
-pub mod manifest;
-pub mod needs;
-pub mod postgres;
-pub mod postgres_gate;
-pub mod process;
-pub mod small_disk;
-pub mod sse;
+pub(crate) mod app;
+pub(crate) mod contract;
+pub(crate) mod docker_engine;
+pub(crate) mod postgres;
+pub(crate) mod postgres_gate;
+pub(crate) mod process;
+pub(crate) mod sse;
 #[allow(dead_code, reason = "shared with the benchmarks")]
 #[path = "../../../benches/stored.rs"]
-pub mod stored;
-pub mod tls;
-pub mod token_desk;
-pub mod token_server;
-pub mod wire;
+pub(crate) mod stored;
+pub(crate) mod tls;
+pub(crate) mod wire;
 
-use std::path::Path;
-use std::process::Command;
-
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
-/// Standard output of a program; panics if it fails.
-pub fn output(command: &mut Command) -> Vec<u8> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command
-        .output()
-        .unwrap_or_else(|error| panic!("{name}: {error}: run tests/run, which installs what is needed"));
-    assert!(output.status.success(), "{name} fails: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
-}
-
-/// Makes a key and a self-signed certificate, valid for two days; both are left in the files.
-pub fn self_signed(key_file: &Path, certificate_file: &Path) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut openssl = Command::new("openssl");
-    openssl.args("req -x509 -newkey rsa:2048 -nodes -subj /CN=test -days 2 -keyout".split(' ')).arg(key_file);
-    output(openssl.arg("-out").arg(certificate_file));
-    let certificate = CertificateDer::from_pem_file(certificate_file).expect("openssl writes a certificate");
-    (certificate, PrivateKeyDer::from_pem_file(key_file).expect("openssl writes a key"))
-}
+pub(crate) use silo_testkit::{
+    docker_registry, fake_registry, file_server, judged, kinds, layout, manifest, needs, output, self_signed,
+    small_disk, token_desk,
+};

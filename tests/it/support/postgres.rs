@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor};
 use super::needs;
 
 /// An empty database for one test.
-pub struct TestDatabase {
+pub(crate) struct TestDatabase {
     admin: PgConnectOptions,
     name: String,
 }
@@ -17,7 +17,7 @@ pub struct TestDatabase {
 ///
 /// # Panics
 /// If there is no server.
-pub async fn database() -> TestDatabase {
+pub(crate) async fn database() -> TestDatabase {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     needs::check("postgres");
     let admin: PgConnectOptions = admin_url().parse().expect("SILO_TEST_DATABASE_URL is an address of PostgreSQL");
@@ -42,17 +42,17 @@ fn admin_url() -> String {
 
 impl TestDatabase {
     /// The address for `DATABASE_URL`.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         self.options().to_url_lossy().into()
     }
 
     /// For direct access to the database.
-    pub fn options(&self) -> PgConnectOptions {
+    pub(crate) fn options(&self) -> PgConnectOptions {
         self.admin.clone().database(&self.name)
     }
 
     /// Terminates all connections, and refuses new ones.
-    pub async fn close(&self) {
+    pub(crate) async fn close(&self) {
         self.allow(false).await;
         let mut connection = PgConnection::connect_with(&self.admin).await.expect("the server answers");
         let all = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{}'", self.name);
@@ -60,7 +60,7 @@ impl TestDatabase {
     }
 
     /// Allows connections again, after [`TestDatabase::close`].
-    pub async fn open(&self) {
+    pub(crate) async fn open(&self) {
         self.allow(true).await;
     }
 

@@ -10,21 +10,21 @@ use tokio::sync::watch;
 use super::postgres::TestDatabase;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Gate {
+pub(crate) enum Gate {
     Open,
     Frozen,
     Shut,
 }
 
 /// A database behind a gate. Ends with the test's runtime.
-pub struct GatedDatabase {
+pub(crate) struct GatedDatabase {
     database: TestDatabase,
     port: u16,
     state: watch::Sender<Gate>,
 }
 
 impl GatedDatabase {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let database = super::postgres::database().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("a port").port();
@@ -36,13 +36,13 @@ impl GatedDatabase {
     }
 
     /// The gate's address, as a database URL.
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let options = self.database.options();
         let (host, port) = (options.get_host(), options.get_port());
         self.database.url().replace(&format!("{host}:{port}"), &format!("127.0.0.1:{}", self.port))
     }
 
-    pub fn set(&self, state: Gate) {
+    pub(crate) fn set(&self, state: Gate) {
         self.state.send_replace(state);
     }
 }

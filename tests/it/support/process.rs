@@ -22,15 +22,15 @@ use super::needs;
 use super::postgres::{self, TestDatabase};
 
 /// Timeout of waits in tests. Nothing takes a second on an idle machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// The first admin's password, unless a test removes it.
-pub const PASSWORD: &str = "correct horse battery staple";
+pub(crate) const PASSWORD: &str = "correct horse battery staple";
 /// The welcome ends with this command.
 const LAST_OF_WELCOME: &str = "  silo search ";
 
 /// The database engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
+pub(crate) enum Engine {
     Sqlite,
     Postgres,
 }
@@ -56,7 +56,7 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 /// Configuration of a process.
-pub struct Setup {
+pub(crate) struct Setup {
     folder: TempDir,
     database: Option<Arc<TestDatabase>>,
     environment: BTreeMap<String, String>,
@@ -66,7 +66,7 @@ pub struct Setup {
 }
 
 /// A running service.
-pub struct Silo {
+pub(crate) struct Silo {
     setup: Setup,
     child: Option<Child>,
     /// The welcome that it printed.
@@ -78,7 +78,7 @@ pub struct Silo {
 
 /// Result of a program.
 #[derive(Debug)]
-pub struct Exit {
+pub(crate) struct Exit {
     /// `None`: ended by a signal.
     pub code: Option<i32>,
     pub stdout: String,
@@ -87,14 +87,14 @@ pub struct Exit {
 
 /// A reply; the body is null if it is empty, and a string if it is not JSON.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     pub status: u16,
     pub body: Value,
 }
 
 impl Setup {
     /// On SQLite, with scans only on request.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the service");
         let environment = [("SILO_ADMIN_PASSWORD", PASSWORD), ("SILO__SCAN__SCHEDULE", "off")];
         let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -108,7 +108,7 @@ impl Setup {
         Self::new().without("SILO_ADMIN_PASSWORD").without("SILO__SCAN__SCHEDULE")
     }
 
-    pub async fn on(engine: Engine) -> Self {
+    pub(crate) async fn on(engine: Engine) -> Self {
         let mut setup = Self::new();
         if engine == Engine::Postgres {
             let database = postgres::database().await;
@@ -119,7 +119,7 @@ impl Setup {
     }
 
     /// The same with another folder: another process on the same database.
-    pub fn beside(&self) -> Self {
+    pub(crate) fn beside(&self) -> Self {
         let other = Self::new();
         let mut environment = self.environment.clone();
         environment.extend(other.environment);
@@ -127,24 +127,24 @@ impl Setup {
     }
 
     /// The address of the PostgreSQL database, if any.
-    pub fn database_url(&self) -> Option<String> {
+    pub(crate) fn database_url(&self) -> Option<String> {
         self.database.as_ref().map(|database| database.url())
     }
 
     /// Sets an environment variable.
-    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
         self
     }
 
     /// Removes an environment variable.
-    pub fn without(mut self, name: &str) -> Self {
+    pub(crate) fn without(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
     }
 
     /// Runs it as a user id without a name or groups. The folder's owner is changed to it.
-    pub fn run_by(mut self, user: u32) -> Self {
+    pub(crate) fn run_by(mut self, user: u32) -> Self {
         needs::check("root");
         std::os::unix::fs::chown(self.folder.path(), Some(user), Some(user)).expect("the tests are run as root");
         // A link or copy in a folder that the user can access: the checkout may be private.
@@ -158,23 +158,23 @@ impl Setup {
         self.folder.path().join("silo")
     }
 
-    pub fn argument(mut self, argument: &str) -> Self {
+    pub(crate) fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
     /// Sets a request timeout of three seconds: short, but long enough for a reply on a busy machine.
-    pub fn impatient(self) -> Self {
+    pub(crate) fn impatient(self) -> Self {
         self.env("SILO__SCAN__REQUEST_TIMEOUT_SECONDS", 3).env("SILO__SCAN__TRIES", 1)
     }
 
     /// The data folder, created by the service.
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// Starts the service. Returns when it listens.
-    pub async fn start(self) -> Silo {
+    pub(crate) async fn start(self) -> Silo {
         let http = reqwest::Client::builder().no_proxy().no_gzip().timeout(PATIENCE);
         silo::registry::install_tls();
         let mut silo = Silo {
@@ -190,7 +190,7 @@ impl Setup {
     }
 
     /// Starts a service that must fail to start.
-    pub async fn start_error(&self) -> Exit {
+    pub(crate) async fn start_error(&self) -> Exit {
         match self.launch().await {
             Err(exit) => exit,
             Ok((mut child, welcome)) => {
@@ -201,7 +201,7 @@ impl Setup {
     }
 
     /// The program with this environment only.
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = match self.user {
             None => Command::new(env!("CARGO_BIN_EXE_silo")),
             Some(user) => {
@@ -267,16 +267,16 @@ impl Silo {
         }
     }
 
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    pub fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.setup.data()
     }
 
     /// Changes the database directly.
-    pub async fn change_database(&self, statement: &'static str) {
+    pub(crate) async fn change_database(&self, statement: &'static str) {
         match &self.setup.database {
             Some(database) => {
                 let mut connection = PgConnection::connect_with(&database.options()).await.expect("it can be opened");
@@ -292,17 +292,17 @@ impl Silo {
     }
 
     /// The test's temporary folder.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.setup.folder.path()
     }
 
     /// Its whole log, over all restarts.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.setup.log()).unwrap_or_default()
     }
 
     /// Its peak memory, in bytes.
-    pub fn peak_memory(&self) -> u64 {
+    pub(crate) fn peak_memory(&self) -> u64 {
         let pid = self.child.as_ref().map(Child::id).expect("it runs");
         let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line for the peak");
@@ -310,23 +310,23 @@ impl Silo {
     }
 
     /// Logs in, and returns the token.
-    pub async fn login(&self, user: &str, password: &str) -> String {
+    pub(crate) async fn login(&self, user: &str, password: &str) -> String {
         let reply = self.post("/api/v1/login", json!({"username": user, "password": password})).await;
         reply.expect(200)["token"].as_str().expect("a login gives a token").to_owned()
     }
 
     /// `GET` as the admin.
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.ask(Method::GET, path, None).await
     }
 
     /// `POST` as the admin.
-    pub async fn post(&self, path: &str, body: Value) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
         self.ask(Method::POST, path, Some(body)).await
     }
 
     /// `DELETE` as the admin.
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.ask(Method::DELETE, path, None).await
     }
 
@@ -346,12 +346,12 @@ impl Silo {
     }
 
     /// Runs a command with the server's address, a token and the data folder, as the admin would.
-    pub async fn cli(&self, arguments: &[&str]) -> Exit {
+    pub(crate) async fn cli(&self, arguments: &[&str]) -> Exit {
         self.cli_with(arguments, &[], "").await
     }
 
     /// Like [`Silo::cli`], with additional environment variables, and with standard input.
-    pub async fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Exit {
+    pub(crate) async fn cli_with(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Exit {
         let mut command = self.setup.command();
         command.env("SILO_URL", &self.url).env("SILO_TOKEN", &self.token);
         command.envs(environment.iter().copied()).args(arguments);
@@ -359,7 +359,7 @@ impl Silo {
     }
 
     /// Starts a command like [`Silo::cli`], without waiting.
-    pub fn cli_started(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn cli_started(&self, arguments: &[&str]) -> Running {
         let mut command = self.setup.command();
         command.env("SILO_URL", &self.url).env("SILO_TOKEN", &self.token).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -367,7 +367,7 @@ impl Silo {
     }
 
     /// Runs a shell script in its folder, which is also HOME; `silo` is this program.
-    pub async fn shell(&self, script: &str) -> Exit {
+    pub(crate) async fn shell(&self, script: &str) -> Exit {
         let mut command = Command::new("bash");
         let script = format!("silo() {{ '{}' \"$@\"; }}\n{script}", env!("CARGO_BIN_EXE_silo"));
         command.current_dir(self.folder()).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.folder());
@@ -376,7 +376,7 @@ impl Silo {
     }
 
     /// Stops it with SIGTERM, and waits for its end.
-    pub async fn terminate(&mut self) -> Exit {
+    pub(crate) async fn terminate(&mut self) -> Exit {
         let mut child = self.child.take().expect("it runs");
         // The child is not reaped yet, so its process id is still valid.
         super::output(Command::new("kill").args(["-TERM", &child.id().to_string()]));
@@ -385,52 +385,52 @@ impl Silo {
     }
 
     /// Kills it with SIGKILL.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().and_then(|()| child.wait()).expect("our own child can be killed");
         }
     }
 
     /// Starts it again on the same data, after [`Silo::terminate`] or [`Silo::kill`].
-    pub async fn start_again(&mut self) {
+    pub(crate) async fn start_again(&mut self) {
         self.launch().await;
     }
 
     /// Starts another process with the same environment and data, which must fail to start.
-    pub async fn second_start_error(&self) -> Exit {
+    pub(crate) async fn second_start_error(&self) -> Exit {
         self.setup.start_error().await
     }
 
     // --- what most tests do
 
     /// Adds a registry; returns its id.
-    pub async fn add(&self, name: &str, url: &str) -> i64 {
+    pub(crate) async fn add(&self, name: &str, url: &str) -> i64 {
         self.add_with(json!({"name": name, "url": url})).await
     }
 
-    pub async fn add_with(&self, form: Value) -> i64 {
+    pub(crate) async fn add_with(&self, form: Value) -> i64 {
         self.post("/api/v1/registries", form).await.expect(201)["id"].as_i64().expect("a number")
     }
 
     /// Requests a scan; returns its id.
-    pub async fn request_scan(&self, registry: i64) -> i64 {
+    pub(crate) async fn request_scan(&self, registry: i64) -> i64 {
         let reply = self.post(&format!("/api/v1/registries/{registry}/scans"), Value::Null).await;
         reply.expect(202)["id"].as_i64().expect("a number")
     }
 
     /// Scans a registry to the end; returns the scan.
-    pub async fn scan(&self, registry: i64) -> Value {
+    pub(crate) async fn scan(&self, registry: i64) -> Value {
         let id = self.request_scan(registry).await;
         self.ended(id).await
     }
 
     /// Waits for a scan's end.
-    pub async fn ended(&self, id: i64) -> Value {
+    pub(crate) async fn ended(&self, id: i64) -> Value {
         self.scan_when(id, |scan| scan["finishedAt"].is_string()).await
     }
 
     /// Waits until a scan fulfils a condition.
-    pub async fn scan_when(&self, id: i64, looks_so: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn scan_when(&self, id: i64, looks_so: impl Fn(&Value) -> bool) -> Value {
         let started = Instant::now();
         loop {
             let scan = self.get(&format!("/api/v1/scans/{id}")).await.expect(200);
@@ -443,7 +443,7 @@ impl Silo {
     }
 
     /// The problems of a scan: code, `repository:tag` (or a part of it) and message.
-    pub async fn problems(&self, scan: &Value) -> Vec<[String; 3]> {
+    pub(crate) async fn problems(&self, scan: &Value) -> Vec<[String; 3]> {
         let page = self.get(&format!("/api/v1/scans/{}/problems?limit=100", scan["id"])).await.expect(200);
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
         let row = |row: &Value| {
@@ -454,12 +454,12 @@ impl Silo {
     }
 
     /// The matching images of `/api/v1/search`, best first.
-    pub async fn images(&self, words: &str) -> Vec<Value> {
+    pub(crate) async fn images(&self, words: &str) -> Vec<Value> {
         self.search(words, "image").await
     }
 
     /// The matching jobs, best first.
-    pub async fn jobs(&self, words: &str) -> Vec<Value> {
+    pub(crate) async fn jobs(&self, words: &str) -> Vec<Value> {
         self.search(words, "job").await
     }
 
@@ -470,7 +470,7 @@ impl Silo {
     }
 
     /// All images and jobs of the catalogue, with ids: to check that a failure changed nothing.
-    pub async fn catalogue(&self) -> Value {
+    pub(crate) async fn catalogue(&self) -> Value {
         let (images, jobs) = (self.get("/images").await.expect(200), self.get("/jobs").await.expect(200));
         json!({"images": images, "jobs": jobs})
     }
@@ -488,7 +488,7 @@ impl Drop for Silo {
 impl Reply {
     /// The body; panics unless the reply has this status.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
+    pub(crate) fn expect(self, status: u16) -> Value {
         assert_eq!(self.status, status, "{:#}", self.body);
         self.body
     }
@@ -497,21 +497,21 @@ impl Reply {
 impl Exit {
     /// Standard output; panics unless the command succeeded.
     #[track_caller]
-    pub fn expect_success(self) -> String {
+    pub(crate) fn expect_success(self) -> String {
         assert_eq!(self.code, Some(0), "{self:#?}");
         self.stdout
     }
 
     /// Standard error; panics unless the command failed with this code and without standard output.
     #[track_caller]
-    pub fn expect_failure(self, code: i32) -> String {
+    pub(crate) fn expect_failure(self, code: i32) -> String {
         assert_eq!((self.code, self.stdout.as_str()), (Some(code), ""), "{self:#?}");
         self.stderr
     }
 }
 
 /// Runs the program on a machine without a service.
-pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
+pub(crate) async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
     let setup = Setup::bare();
     let mut command = setup.command();
     command.envs(environment.iter().copied()).args(arguments);
@@ -519,7 +519,7 @@ pub async fn silo(arguments: &[&str], environment: &[(&str, &str)]) -> Exit {
 }
 
 /// Like [`silo`], with these streams as standard output and standard error.
-pub async fn silo_into(stdout: Stdio, stderr: Stdio, arguments: &[&str]) -> Exit {
+pub(crate) async fn silo_into(stdout: Stdio, stderr: Stdio, arguments: &[&str]) -> Exit {
     let setup = Setup::bare();
     let mut command = setup.command();
     command.args(arguments);
@@ -527,11 +527,11 @@ pub async fn silo_into(stdout: Stdio, stderr: Stdio, arguments: &[&str]) -> Exit
 }
 
 /// A running command.
-pub struct Running(Option<Child>);
+pub(crate) struct Running(Option<Child>);
 
 impl Running {
     /// Interrupts it (SIGINT, as Ctrl-C does), and waits for its end.
-    pub async fn interrupt(self) -> Exit {
+    pub(crate) async fn interrupt(self) -> Exit {
         let child = self.0.as_ref().expect("it runs");
         // The child is not reaped yet, so its process id is still valid.
         super::output(Command::new("kill").args(["-INT", &child.id().to_string()]));
@@ -539,7 +539,7 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub async fn ended(mut self) -> Exit {
+    pub(crate) async fn ended(mut self) -> Exit {
         let mut child = self.0.take().expect("it runs");
         ended(&mut child).await;
         exit(&child.wait_with_output().expect("our own child can be waited for"))

@@ -7,7 +7,7 @@ use super::process::PATIENCE;
 
 /// A part of the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub(crate) enum Piece {
     Event {
         id: String,
         event: String,
@@ -19,7 +19,7 @@ pub enum Piece {
 }
 
 /// An open stream.
-pub struct EventStream {
+pub(crate) struct EventStream {
     pub headers: HeaderMap,
     reply: reqwest::Response,
     buffer: String,
@@ -28,14 +28,14 @@ pub struct EventStream {
 
 impl EventStream {
     #[track_caller]
-    pub fn new(reply: reqwest::Response) -> Self {
+    pub(crate) fn new(reply: reqwest::Response) -> Self {
         assert_eq!(reply.status().as_u16(), 200, "{}", reply.url());
         assert_eq!(reply.headers()["content-type"], "text/event-stream");
         Self { headers: reply.headers().clone(), reply, buffer: String::new(), last_id: String::new() }
     }
 
     /// The next part of any kind.
-    pub async fn piece(&mut self) -> Piece {
+    pub(crate) async fn piece(&mut self) -> Piece {
         loop {
             if let Some((block, rest)) = self.buffer.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
@@ -69,7 +69,7 @@ impl EventStream {
     }
 
     /// The next event: its name and data.
-    pub async fn event(&mut self) -> (String, Value) {
+    pub(crate) async fn event(&mut self) -> (String, Value) {
         loop {
             match self.piece().await {
                 Piece::Event { event, data, .. } => return (event, data),
@@ -80,7 +80,7 @@ impl EventStream {
     }
 
     /// Reads until the end; returns the remaining events.
-    pub async fn rest(&mut self) -> Vec<(String, Value)> {
+    pub(crate) async fn rest(&mut self) -> Vec<(String, Value)> {
         let mut events = Vec::new();
         loop {
             match self.piece().await {

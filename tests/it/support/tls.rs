@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
 /// A certificate authority.
-pub struct Authority {
+pub(crate) struct Authority {
     /// In PEM form.
     pub certificate: String,
     der: CertificateDer<'static>,
@@ -21,7 +21,7 @@ pub struct Authority {
 }
 
 /// A certificate and its key, in PEM form.
-pub struct Signed {
+pub(crate) struct Signed {
     pub certificate: String,
     pub key: String,
     der: CertificateDer<'static>,
@@ -29,7 +29,7 @@ pub struct Signed {
 }
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).expect("no names are fine names");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -39,7 +39,7 @@ impl Authority {
     }
 
     /// Issues a certificate for a server or client with this name or address.
-    pub fn sign(&self, name: &str) -> Signed {
+    pub(crate) fn sign(&self, name: &str) -> Signed {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned()]).expect("a usable name");
         let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
@@ -49,7 +49,7 @@ impl Authority {
 }
 
 /// Which client certificates a proxy requires.
-pub enum Clients<'a> {
+pub(crate) enum Clients<'a> {
     Anybody,
     /// Optional, but of this authority.
     Maybe(&'a Authority),
@@ -58,7 +58,7 @@ pub enum Clients<'a> {
 }
 
 /// A TLS proxy `https://127.0.0.1:PORT` in front of a plain server. Stopped on drop.
-pub struct Front {
+pub(crate) struct Front {
     address: SocketAddr,
     with_certificate: Arc<AtomicUsize>,
     connections: Arc<AtomicUsize>,
@@ -73,7 +73,7 @@ impl Drop for Front {
 
 impl Front {
     /// Starts a proxy in front of the server at `host:port`.
-    pub async fn start(authority: &Authority, clients: Clients<'_>, server: String) -> Self {
+    pub(crate) async fn start(authority: &Authority, clients: Clients<'_>, server: String) -> Self {
         silo::registry::install_tls();
         let signed = authority.sign("127.0.0.1");
         let roots = |authority: &Authority| {
@@ -118,21 +118,21 @@ impl Front {
         Self { address, with_certificate, connections, server }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("https://{}", self.address)
     }
 
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         self.address.to_string()
     }
 
     /// Number of connections with a client certificate.
-    pub fn with_certificate(&self) -> usize {
+    pub(crate) fn with_certificate(&self) -> usize {
         self.with_certificate.load(Ordering::SeqCst)
     }
 
     /// Number of all connections.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }

@@ -23,7 +23,7 @@ use silo::api::users::UserOverviewReply;
 use silo::api::{PageReply, VersionReply, WholeListReply};
 
 /// Compares a JSON reply of a route with its type; `asked` is the address with its query.
-pub fn check(method: &Method, route: &str, asked: &str, content_type: &str, text: &str) -> Result<(), String> {
+pub(crate) fn check(method: &Method, route: &str, asked: &str, content_type: &str, text: &str) -> Result<(), String> {
     if content_type == "application/problem+json" {
         return same::<ProblemReply>(text);
     }

@@ -12,15 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::House;
 use crate::support::app::{TestApp, jobs};
+use crate::support::judged::TaggedManifest;
 use crate::support::process::{PATIENCE, Setup};
-use crate::support::stored::{self, Tagged};
+use crate::support::stored;
 
 /// More images than are indexed before the start completes.
 const MANY: usize = 2_500;
 const START: &str = "2024-03-01T00:00:00Z";
 
-fn images(count: usize) -> impl Iterator<Item = Tagged> {
-    (0..count).map(|number| Tagged {
+fn images(count: usize) -> impl Iterator<Item = TaggedManifest> {
+    (0..count).map(|number| TaggedManifest {
         repository: format!("geo/tiler{number}-1.0.0-seed"),
         tag: "1.0.0".to_owned(),
         manifest: json!({"seedVersion": "1.0.0", "job": {

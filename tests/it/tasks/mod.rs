@@ -23,12 +23,12 @@ pub(crate) struct House {
 }
 
 impl House {
-    pub async fn new(start: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn new(start: &str, environment: &[(&str, &str)]) -> Self {
         let start: DateTime<Utc> = start.parse().expect("a time of day");
         Self::open(tempfile::tempdir().expect("a folder"), Clock::manual(start), environment).await
     }
 
-    pub async fn open(folder: TempDir, clock: Clock, environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(folder: TempDir, clock: Clock, environment: &[(&str, &str)]) -> Self {
         let mut all: HashMap<String, String> =
             [("SILO_ADMIN_PASSWORD", "s3cret-s3cret"), ("SILO__SCAN__JITTER_MINUTES", "0")]
                 .iter()
@@ -42,7 +42,7 @@ impl House {
     }
 
     /// Closes it, and starts it again on the same data with another configuration.
-    pub async fn again(self, environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn again(self, environment: &[(&str, &str)]) -> Self {
         let Self { app, clock, folder } = self;
         app.close().await;
         drop(app);
@@ -50,17 +50,17 @@ impl House {
     }
 
     /// Its data folder, for direct access.
-    pub fn data(&self) -> &Path {
+    pub(crate) fn data(&self) -> &Path {
         self.folder.path()
     }
 
-    pub async fn add(&self, name: &str, url: &str, schedule: &str) -> RegistryRecord {
+    pub(crate) async fn add(&self, name: &str, url: &str, schedule: &str) -> RegistryRecord {
         let form = form(name, url, schedule);
         self.app.registry_add(&form).await.expect("a registry that answers").registry
     }
 
     /// Adds a registry of a kind, with credentials given as `name:password`.
-    pub async fn add_kind(&self, kind: RegistryKind, org: &str, url: &str, account: &str) -> RegistryId {
+    pub(crate) async fn add_kind(&self, kind: RegistryKind, org: &str, url: &str, account: &str) -> RegistryId {
         let (username, password) = account.split_once(':').unwrap_or_default();
         let form = RegistryForm {
             kind: Some(kind),

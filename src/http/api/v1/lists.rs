@@ -20,7 +20,12 @@ pub(super) struct AskedPage<T> {
 
 impl<T: Copy> AskedPage<T> {
     /// Parses `sort`, `limit` and `cursor`.
-    pub(super) fn read(words: &SortWords<T>, sort: Option<&str>, asked: Option<u32>, cursor: Option<&str>) -> Result<Self> {
+    pub(super) fn read(
+        words: &SortWords<T>,
+        sort: Option<&str>,
+        asked: Option<u32>,
+        cursor: Option<&str>,
+    ) -> Result<Self> {
         let sort = sort.unwrap_or(words[0].0);
         let (is_descending, word) = sort.strip_prefix('-').map_or((false, sort), |word| (true, word));
         let known = || words.iter().map(|(word, _)| format!("{word}, -{word}")).collect::<Vec<_>>().join(", ");

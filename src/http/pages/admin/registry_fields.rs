@@ -122,7 +122,12 @@ impl RegistryFields {
     }
 
     /// The fields as they are shown, each with its problem. A registry that exists keeps its name and kind.
-    pub(super) fn view(&self, kind: RegistryKind, problems: &[RegistryFieldProblem], is_new: bool) -> RegistryFieldsView {
+    pub(super) fn view(
+        &self,
+        kind: RegistryKind,
+        problems: &[RegistryFieldProblem],
+        is_new: bool,
+    ) -> RegistryFieldsView {
         let advice = kind_advice(kind);
         let is_on_disk = advice.login.is_empty();
         let problem = |name: &str| problems.iter().find(|one| one.field == name).map(|one| one.text.clone());
