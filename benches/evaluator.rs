@@ -42,7 +42,7 @@ fn main() {
     println!("{count} images of {} jobs, {} segments", count / VERSIONS.len(), searcher.segment_readers().len());
     println!("  {:<26} {:>9} {:>12} {:>12} {:>7}", "query", "jobs", "evaluator", "collector", "ratio");
     for text in QUERIES {
-        let [mut ours, mut theirs] = [(); 2].map(|()| Times::new());
+        let [mut ours, mut theirs] = [(); 2].map(|()| Times::default());
         let (mut our_total, mut their_total) = (0, 0);
         for round in 0..ROUNDS {
             let started = Instant::now();

@@ -39,7 +39,7 @@ fn main() {
 async fn overhead(engine: &Engine, image: &str) {
     println!("A job that does nothing, {ROUNDS} rounds");
     let service = Service::start(engine).await;
-    let [mut bare, mut silo, mut served] = [(); 3].map(|()| Times::new());
+    let [mut bare, mut silo, mut served] = [(); 3].map(|()| Times::default());
     // A first round is not counted.
     for round in 0..=ROUNDS {
         let folder = tempfile::tempdir().expect("a folder");

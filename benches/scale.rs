@@ -46,7 +46,7 @@ async fn slow(shape: Shape) {
         shape.delay.as_millis()
     );
     let (first_asks, again_asks) = asks(shape);
-    let [mut ceiling, mut ceiling_again, mut first, mut again] = [(); 4].map(|()| Times::new());
+    let [mut ceiling, mut ceiling_again, mut first, mut again] = [(); 4].map(|()| Times::default());
     for _ in 0..ROUNDS {
         ceiling.add(bare::ask_all(&registry.host, &first_asks, IN_FLIGHT).await);
         ceiling_again.add(bare::ask_all(&registry.host, &again_asks, IN_FLIGHT).await);
@@ -85,7 +85,7 @@ async fn large(shape: Shape) {
     line("first scan", format!("{}, {:.1} s", per_second(took), took.as_secs_f64()));
     line("until the first image is found", format!("{:.1} s", first.as_secs_f64()));
     line("memory", figures::memory());
-    let mut again = Times::new();
+    let mut again = Times::default();
     let mut requests = 0;
     for _ in 0..ROUNDS {
         let (took, scan) = service.scan().await;

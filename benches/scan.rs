@@ -51,7 +51,7 @@ async fn main() {
     let all_again = Arc::new([listing.clone(), heads].concat());
     let all = Arc::new([listing, images.iter().flat_map(by_tag_and_config).collect()].concat());
 
-    let [mut ceiling, mut ceiling_again, mut serial, mut first, mut again] = [(); 5].map(|()| Times::new());
+    let [mut ceiling, mut ceiling_again, mut serial, mut first, mut again] = [(); 5].map(|()| Times::default());
     let (mut memory_before, mut memory, mut requests) = (String::new(), String::new(), (0, 0));
     for _ in 0..ROUNDS {
         ceiling.add(bare::ask_all(&registry.host(), &all, CONCURRENCY).await);

@@ -152,7 +152,7 @@ fn images(count: usize) -> impl Iterator<Item = TaggedManifest> {
 /// Times of sequential requests over one connection, after a warm-up.
 async fn times(service: &Service, queries: &[&str], ask: impl Fn(&str) -> Ask) -> Times {
     let mut connection = Connection::open(&service.host).await;
-    let mut times = Times::new();
+    let mut times = Times::default();
     let begin = Instant::now();
     for (count, query) in queries.iter().cycle().enumerate() {
         let is_warm = count >= WARM_UP.min(queries.len() * 2);
@@ -183,7 +183,7 @@ async fn freshness(service: &Service, store: &Store, images: usize) {
     const CHANGES: usize = 5;
     println!("\nuntil a change in the database, by another process, is found");
     let mut connection = Connection::open(&service.host).await;
-    let [mut came, mut moved] = [Times::new(), Times::new()];
+    let [mut came, mut moved] = [Times::default(), Times::default()];
     for change in 0..CHANGES {
         let name = format!("novelty{images}x{change}");
         let job = jobs::renamed(jobs::job(change, "1.0.0", "1.0.0"), &name);
@@ -226,7 +226,7 @@ async fn old(store: &Store, queries: &[&str], rate: f64) {
     };
     let listed: Vec<_> = images.into_iter().map(one).collect();
     println!("\nthe old method on {} of these images, manifests already in memory", listed.len());
-    let mut old = Times::new();
+    let mut old = Times::default();
     for query in queries.iter().cycle().take(OLD_REQUESTS) {
         let started = Instant::now();
         std::hint::black_box(old_method::search(&listed, &query.replace(' ', "+")));

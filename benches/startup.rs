@@ -19,7 +19,7 @@ fn main() {
         ("silo completions bash", &[PROGRAM, "completions", "bash"]),
     ];
     // In turns, so that disturbances affect all alike. The first turn fills the caches.
-    let mut times = lines.map(|_| Times::new());
+    let mut times = lines.map(|_| Times::default());
     for turn in 0..=count {
         for (times, (what, words)) in times.iter_mut().zip(lines) {
             let began = Instant::now();

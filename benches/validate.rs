@@ -59,7 +59,7 @@ fn check(text: &str, validator: &Validator, problems: usize) {
 
 fn compare(text: &str, schema: &Value, validator: &Validator, count: usize) {
     let parse = || serde_json::from_slice::<Value>(black_box(text.as_bytes())).expect("the manifest is JSON");
-    let mut times: [Times; 5] = std::array::from_fn(|_| Times::new());
+    let mut times: [Times; 5] = std::array::from_fn(|_| Times::default());
     let mut python = true;
     for _ in 0..TURNS {
         times[0].add(each(count, || _ = black_box(judge(black_box(text.as_bytes()), ValidationRules::default()))));

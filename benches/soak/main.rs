@@ -126,7 +126,7 @@ fn report(tally: &Tally, samples: &[Sample]) {
     let mut requests = 0;
     for (what, times) in &seen.times {
         requests += times.len();
-        let mut sorted = Times::new();
+        let mut sorted = Times::default();
         times.iter().for_each(|time| sorted.add(*time));
         line(what, format!("{:>7}  {sorted}", times.len()));
     }

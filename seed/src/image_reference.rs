@@ -82,13 +82,14 @@ impl FromStr for ImageReference {
             return Err(NotAReference::TooLong);
         }
         if !is_digest(text) {
-            check(split(text))?;
+            let (name, tag, digest) = split(text);
+            check(name, tag, digest)?;
         }
         Ok(Self(text.to_owned()))
     }
 }
 
-fn check((name, tag, digest): (&str, Option<&str>, Option<&str>)) -> Result<(), NotAReference> {
+fn check(name: &str, tag: Option<&str>, digest: Option<&str>) -> Result<(), NotAReference> {
     let (host, repository) = match name.split_once('/') {
         // A first part with a dot is the host, unless it is not a valid one (`_`); then it is part of the repository.
         Some((first, rest)) if first == "localhost" || first.contains('.') && is_host(first) => (Some(first), rest),

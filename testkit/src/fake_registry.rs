@@ -150,15 +150,17 @@ pub struct Image {
     docker: bool,
 }
 
+impl Default for Image {
+    fn default() -> Self {
+        let platform = ["linux".to_owned(), "amd64".to_owned()];
+        Self { labels: json!({}), annotations: json!({}), platform, docker: false }
+    }
+}
+
 impl Image {
     /// An OCI image for linux/amd64 without labels.
     pub fn new() -> Self {
-        Self {
-            labels: json!({}),
-            annotations: json!({}),
-            platform: ["linux".to_owned(), "amd64".to_owned()],
-            docker: false,
-        }
+        Self::default()
     }
     pub fn label(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.labels[key] = value.into();

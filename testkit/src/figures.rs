@@ -10,13 +10,10 @@ pub fn size(usual: usize) -> usize {
 }
 
 /// Times of repetitions.
+#[derive(Default)]
 pub struct Times(Vec<Duration>);
 
 impl Times {
-    pub fn new() -> Self {
-        Times(Vec::new())
-    }
-
     pub fn add(&mut self, time: Duration) {
         let place = self.0.partition_point(|known| *known <= time);
         self.0.insert(place, time);

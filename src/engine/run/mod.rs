@@ -191,7 +191,7 @@ pub async fn execute(
         warnings.push(NO_NETWORK.to_owned());
     }
     let used = SampleFile::open(&folder).await.totals();
-    let attempt = record(job, (started, clock.now()), attempt, main.ok().as_ref(), used, &verdict);
+    let attempt = record(job, started, clock.now(), attempt, main.ok().as_ref(), used, &verdict);
     Ok(AttemptOutcome { verdict, attempt, image, given, warnings, outputs })
 }
 
@@ -211,7 +211,8 @@ fn silence<R: ContainerRuntime>(
 
 fn record<R: ContainerRuntime>(
     job: AttemptRequest<'_>,
-    (started, finished): (DateTime<Utc>, DateTime<Utc>),
+    started: DateTime<Utc>,
+    finished: DateTime<Utc>,
     attempt: AttemptSupervisor<R>,
     main: Option<&JobExit>,
     used: Option<SampleTotals>,

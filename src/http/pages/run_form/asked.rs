@@ -33,7 +33,8 @@ pub(super) fn is_wanted(texts: &FormTexts, field: &str) -> bool {
 impl AskedRun {
     /// Reads the form. Its stored files become values of the fields `sent.INPUT`, which the page shows.
     pub(super) fn read(
-        (image, manifest): (ImageId, &SeedManifest),
+        image: ImageId,
+        manifest: &SeedManifest,
         earlier: Option<&EarlierRun>,
         sent: &mut FileForm,
     ) -> Self {

@@ -61,7 +61,7 @@ async fn show(
     let earlier = earlier(&app, &session, &asked.from).await?;
     let texts = earlier.as_ref().map(|earlier| prefilled(manifest, earlier)).unwrap_or_default();
     let runner = FormRunner::of(&app, &session).await?;
-    reply(&RunFormPage::open(frame, (&subject, manifest), &runner, earlier.as_ref(), &texts, FormResult::default()))
+    reply(&RunFormPage::open(frame, &subject, manifest, &runner, earlier.as_ref(), &texts, FormResult::default()))
 }
 
 /// Checks the form, or runs the job.
@@ -83,7 +83,7 @@ async fn send(
         );
     };
     let earlier = earlier(&app, &session, form.texts.text("from")).await?;
-    let asked = AskedRun::read((subject.image_id, manifest), earlier.as_ref(), &mut form);
+    let asked = AskedRun::read(subject.image_id, manifest, earlier.as_ref(), &mut form);
     let texts = form.texts;
     let planned = if texts.text("do") == "run" && asked.problems.is_empty() {
         match app.run_submit(&session, &asked.form).await {
@@ -103,7 +103,7 @@ async fn send(
         Err(why) => return Err(why.into()),
     };
     let runner = FormRunner::of(&app, &session).await?;
-    let page = RunFormPage::open(frame, (&subject, manifest), &runner, earlier.as_ref(), &texts, result);
+    let page = RunFormPage::open(frame, &subject, manifest, &runner, earlier.as_ref(), &texts, result);
     match why {
         Some(why) => reply_to_form(why, &page),
         None => reply(&page),

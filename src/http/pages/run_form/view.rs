@@ -149,7 +149,8 @@ impl RunFormPage {
     /// The page with the form.
     pub(super) fn open(
         frame: PageFrame,
-        (subject, manifest): (&FormSubject, &SeedManifest),
+        subject: &FormSubject,
+        manifest: &SeedManifest,
         runner: &FormRunner,
         earlier: Option<&EarlierRun>,
         texts: &FormTexts,

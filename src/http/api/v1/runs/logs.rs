@@ -53,7 +53,7 @@ pub(super) async fn get(
         return Err(Error::Invalid(format!("tail is a number of lines, at most {MOST_LINES}")).into());
     }
     if asked.follow {
-        return follow(app, session, (id, path), asked.tail, &headers, opening).await;
+        return follow(app, session, id, path, asked.tail, &headers, opening).await;
     }
     let media_type = if log == AttemptLog::Combined { "application/x-ndjson" } else { "text/plain; charset=utf-8" };
     match asked.tail {
@@ -113,7 +113,8 @@ async fn tail(file: &mut File, size: u64, lines: u64) -> std::io::Result<u64> {
 async fn follow(
     app: App,
     session: UserSession,
-    (id, path): (String, PathBuf),
+    id: String,
+    path: PathBuf,
     lines: Option<u64>,
     headers: &HeaderMap,
     opening: StreamOpener,
