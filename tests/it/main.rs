@@ -17,3 +17,4 @@ mod search;
 mod store;
 mod support;
 mod tasks;
+mod testkit;
