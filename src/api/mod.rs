@@ -7,12 +7,14 @@
 //!   needs `#[serde(default)]`: older servers do not send it. Unknown fields are ignored.
 //! - Times are RFC 3339 in UTC.
 
+pub mod batches;
 pub mod events;
 pub mod images;
 pub mod jobs;
 pub mod problem;
 pub mod registries;
 pub mod runs;
+pub mod samples;
 pub mod scans;
 pub mod search;
 pub mod sessions;

@@ -1,4 +1,4 @@
-//! `/api/v1/runs`, `/api/v1/batches` and `/api/v1/uploads`. `silo run --json` prints a [`RunReply`], too.
+//! `/api/v1/runs` and `/api/v1/uploads`. `silo run --json` prints a [`RunReply`], too.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -73,75 +73,6 @@ pub struct RunPageReply {
     /// Number on all pages.
     pub total: u64,
     pub counts: RunCounts,
-}
-
-/// A batch: one job, many runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct BatchReply {
-    pub id: String,
-    /// Number of its runs.
-    pub total: u64,
-    pub counts: RunCounts,
-    /// Name of the user.
-    #[serde(default)]
-    pub owner: String,
-    /// Name of the job.
-    #[serde(default)]
-    pub job: String,
-    #[serde(default)]
-    pub job_version: String,
-    #[serde(default)]
-    pub package_version: String,
-    /// The image reference that was requested.
-    #[serde(default)]
-    pub image: String,
-    /// The label of all its runs; empty if they differ.
-    #[serde(default)]
-    pub label: String,
-    #[serde(default)]
-    pub created: DateTime<Utc>,
-    /// Errors of its failed runs, the most frequent first.
-    #[serde(default)]
-    pub errors: Vec<BatchErrorReply>,
-}
-
-/// Failed runs of a batch that have the same error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BatchErrorReply {
-    /// Stable name, for programs.
-    pub name: String,
-    /// `data`, `job` or `system`.
-    pub category: Option<String>,
-    /// Number of runs.
-    pub count: u64,
-    /// Id of one of them.
-    pub example: String,
-}
-
-/// What a batch would do: the reply to a request with `dry_run`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PlannedBatchReply {
-    /// The image reference.
-    pub image: String,
-    pub digest: Option<String>,
-    /// Number of rows.
-    pub rows: usize,
-}
-
-/// The values that one run of a batch gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct BatchOutputReply {
-    /// From 1.
-    pub row: i64,
-    /// Id of the run.
-    pub run: String,
-    /// See [`crate::catalog::RunStatus`].
-    pub status: WireWord,
-    /// Name of the error.
-    pub error: Option<String>,
-    /// By the name of the JSON output.
-    pub json: Map<String, Value>,
 }
 
 /// A file that the server has stored.
@@ -529,40 +460,4 @@ pub struct LogLineReply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogPieceReply {
     pub text: String,
-}
-
-/// What the container of an attempt used over time: `GET /api/v1/runs/{id}/samples`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SampleListReply {
-    /// Number of the attempt, from 1.
-    pub attempt: u32,
-    /// The most memory measured so far, in bytes; `None`: nothing was measured.
-    pub peak_memory: Option<u64>,
-    /// CPU time until the last measurement, of all cores.
-    pub cpu_seconds: Option<f64>,
-    /// In the order of time, at most 600.
-    pub samples: Vec<SampleReply>,
-}
-
-/// One or several measurements of a container. Bytes are counted since its start, except those of memory.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SampleReply {
-    /// Of the last measurement.
-    pub time: DateTime<Utc>,
-    /// How many measurements it stands for.
-    pub readings: u32,
-    /// CPU time, of all cores.
-    pub cpu_seconds: f64,
-    /// Bytes; the most of its measurements.
-    pub memory: u64,
-    /// Bytes from the network.
-    pub received: u64,
-    /// Bytes to the network.
-    pub sent: u64,
-    /// Bytes from block devices.
-    pub read: u64,
-    /// Bytes to block devices.
-    pub written: u64,
 }

@@ -118,6 +118,20 @@ pub(super) fn id(text: &str) -> Result<i64, HttpFailure> {
     text.parse().map_err(|_| Error::Invalid("Invalid ID".to_owned()).into())
 }
 
+/// The id in a path that has one parameter.
+pub(super) struct PathId<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathId<T> {
+    type Rejection = HttpFailure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpFailure> {
+        match <axum::extract::Path<T> as FromRequestParts<S>>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(id)) => Ok(Self(id)),
+            Err(_) => Err(Error::Invalid("Invalid ID".to_owned()).into()),
+        }
+    }
+}
+
 /// The parameters of a path.
 pub(super) struct PathParameters<T>(pub T);
 

@@ -10,6 +10,8 @@ use super::batch_form;
 use super::filters;
 use super::form::PageForm;
 use super::frame::PageSection;
+use super::run::run_path;
+use super::run_state::{fault, status_word};
 use super::shown_time::ShownTime;
 use super::{PageFrame, reply, see_other};
 use crate::app::{App, BatchOutputPage, UserSession};
@@ -150,17 +152,7 @@ fn status_counts(mut counts: RunCounts) -> Vec<StatusCount> {
     let all = [Failed, Running, Accepted, Successful, Dismissed];
     let counted = all.map(|status| (status, *counts.of(status)));
     let there = counted.into_iter().filter(|(_, count)| *count > 0);
-    there.map(|(status, count)| StatusCount { word: word(status), sign: sign(status), count }).collect()
-}
-
-fn word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Accepted => "waiting",
-        RunStatus::Running => "running",
-        RunStatus::Successful => "successful",
-        RunStatus::Failed => "failed",
-        RunStatus::Dismissed => "stopped",
-    }
+    there.map(|(status, count)| StatusCount { word: status_word(status), sign: sign(status), count }).collect()
 }
 
 /// CSS class of the square: colour and shape.
@@ -213,30 +205,21 @@ pub(super) async fn show(
     })
 }
 
-fn run_url(frame: &PageFrame, id: &str) -> String {
-    frame.url(&format!("/run/{id}"))
-}
-
 fn cell(frame: &PageFrame, run: RunSummary) -> RunCell {
     let error = run.error_name.map(|name| format!(", {name}")).unwrap_or_default();
     RunCell {
-        url: run_url(frame, &run.id),
+        url: frame.url(&run_path(&run.id)),
         sign: sign(run.status),
-        title: format!("Row {}: {}{error}", run.batch_row.unwrap_or_default(), word(run.status)),
+        title: format!("Row {}: {}{error}", run.batch_row.unwrap_or_default(), status_word(run.status)),
     }
 }
 
 fn error_row(frame: &PageFrame, error: &BatchErrorCount) -> ErrorRow {
     ErrorRow {
         name: error.name.clone(),
-        fault: match error.category.as_deref() {
-            Some("data") => "fault of the data",
-            Some("job") => "fault of the job",
-            Some("system") => "fault of the system",
-            _ => "",
-        },
+        fault: error.category.as_deref().map_or("", fault),
         count: error.count,
-        example_url: run_url(frame, &error.example),
+        example_url: frame.url(&run_path(&error.example)),
     }
 }
 
@@ -252,7 +235,7 @@ fn output_rows(frame: &PageFrame, outputs: &BatchOutputPage) -> Vec<OutputRow> {
     let given = outputs.rows.iter().filter(|row| !row.json.is_empty());
     let row = given.map(|row| OutputRow {
         number: row.row,
-        url: run_url(frame, &row.run),
+        url: frame.url(&run_path(&row.run)),
         values: outputs.names.iter().map(|name| value(row.json.get(name))).collect(),
     });
     row.collect()

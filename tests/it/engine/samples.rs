@@ -10,7 +10,7 @@ use super::Job;
 use crate::support::docker_engine::{BURNS, BURNT, DockerEngine, without_statistics};
 use crate::support::process::PATIENCE;
 
-/// Waits for something that only polling tells.
+/// Waits for something that only polling tells: samples are a file, which nothing announces, and requests are only counted.
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !is_so().await {

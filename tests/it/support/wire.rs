@@ -3,6 +3,7 @@
 use http::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use silo::api::batches::{BatchOutputReply, BatchReply, PlannedBatchReply};
 use silo::api::events::EventPageReply;
 use silo::api::images::{ImageDetailReply, ImageReply};
 use silo::api::jobs::{JobComparisonReply, JobDetailReply, JobOriginReply, JobReply};
@@ -11,10 +12,10 @@ use silo::api::registries::{
     HookReply, RegistryCheckReply, RegistryKindReply, RegistryLossReply, RegistryReply, RepositoryReply,
 };
 use silo::api::runs::{
-    BatchOutputReply, BatchReply, EarlierOutputReply, KnownUploadReply, LogLinesReply, OutputListReply,
-    PlannedBatchReply, PlannedRunReply, RunLimitsReply, RunPageReply, RunReply, RunSummaryReply, SampleListReply,
-    UploadReply,
+    EarlierOutputReply, KnownUploadReply, LogLinesReply, OutputListReply, PlannedRunReply, RunLimitsReply,
+    RunPageReply, RunReply, RunSummaryReply, UploadReply,
 };
+use silo::api::samples::SampleListReply;
 use silo::api::scans::{ScanProblemCountsReply, ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
 use silo::api::sessions::{SessionListReply, TicketReply, TokenReply, UserReply};

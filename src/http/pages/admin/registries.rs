@@ -10,7 +10,7 @@ use super::scan_history::StateSign;
 use crate::app::{App, RegistryStatus};
 use crate::catalog::{RegistryId, RegistryRecord, ScannedRepository};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters};
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::shown_time::ShownTime;
 use crate::http::pages::{PageFrame, filters, reply};
@@ -134,11 +134,11 @@ pub(super) struct RepositoriesQuery {
 pub(super) async fn repositories(
     State(app): State<App>,
     frame: PageFrame,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     QueryParameters(RepositoriesQuery { failing, after }): QueryParameters<RepositoriesQuery>,
 ) -> Result<Response> {
     const LIMIT: u32 = 50;
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(id).await?;
     let found = app.registry_repositories(registry.id, failing, &after, LIMIT).await?;
     reply(&RepositoriesPage {
         id: registry.id.0,

@@ -12,7 +12,7 @@ use super::scan_history::{ScanHistory, StateSign, duration_text};
 use crate::app::{App, RegistryOverview, RegistryStatus, UserSession, ca_fingerprints};
 use crate::catalog::{RegistryId, RegistryRecord, ScanId, ScanProblemCount, ScanRecord, ScanState, ScanTrigger};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters, id};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::shown_time::ShownTime;
@@ -119,10 +119,10 @@ pub(super) async fn show(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     QueryParameters(RegistryQuery { done }): QueryParameters<RegistryQuery>,
 ) -> Result<Response> {
-    let overview = app.registry_overview(RegistryId(id(&registry)?)).await?;
+    let overview = app.registry_overview(id).await?;
     let mut page = RegistryPage::new(&app, frame, &session, overview);
     page.done = match done.as_deref() {
         Some("added") => Some("The registry is added. Its first scan has been requested."),
@@ -136,12 +136,7 @@ pub(super) async fn show(
     reply(&page)
 }
 
-pub(super) async fn scan(
-    State(app): State<App>,
-    PathParameters(registry): PathParameters<String>,
-    _form: PageForm,
-) -> Result<Response> {
-    let id = RegistryId(id(&registry)?);
+pub(super) async fn scan(State(app): State<App>, PathId(id): PathId<RegistryId>, _form: PageForm) -> Result<Response> {
     app.scan_request(id, ScanTrigger::Manual).await?;
     Ok(see_other(&format!("/admin/registries/{id}?done=scan")))
 }
@@ -150,10 +145,9 @@ pub(super) async fn scan(
 pub(super) async fn cancel(
     State(app): State<App>,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(registry): PathId<RegistryId>,
     form: PageForm,
 ) -> Result<Response> {
-    let registry = RegistryId(id(&registry)?);
     app.scan_cancel(&session, ScanId(id(form.text("scan"))?)).await?;
     Ok(see_other(&format!("/admin/registries/{registry}?done=cancelled")))
 }

@@ -11,7 +11,7 @@ use crate::app::{
 };
 use crate::catalog::{RegistryId, RegistryRecord, SecretChange};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, id};
+use crate::http::extract::PathId;
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -84,9 +84,9 @@ pub(super) async fn show(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
 ) -> Result<Response> {
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(id).await?;
     reply(&RegistryEditPage::new(&app, frame, &session, &registry, None, &[]))
 }
 
@@ -95,10 +95,10 @@ pub(super) async fn send(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     form: PageForm,
 ) -> Result<Response> {
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(id).await?;
     let mut new = RegistryFields::read(&form).form(registry.kind, "", "");
     new.name.clone_from(&registry.name);
     let problems = registry_field_problems(&new);

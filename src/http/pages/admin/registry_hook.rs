@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::app::{App, Error, NewHook, UserSession};
 use crate::catalog::RegistryId;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, id};
+use crate::http::extract::PathId;
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -46,9 +46,9 @@ pub(super) async fn show(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
 ) -> Result<Response> {
-    reply(&HookPage::read(&app, frame, &session, RegistryId(id(&registry)?)).await?)
+    reply(&HookPage::read(&app, frame, &session, id).await?)
 }
 
 /// Makes a hook. The reply is the page with its address, not a redirect: only its hash is stored, so no other page can
@@ -58,10 +58,9 @@ pub(super) async fn make(
     frame: PageFrame,
     session: UserSession,
     PublicUrl(base): PublicUrl,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     form: PageForm,
 ) -> Result<Response> {
-    let id = RegistryId(id(&registry)?);
     let secret = SecretString::from(form.text("secret"));
     match app.hook_make(id, &base, Some(&secret)).await {
         Ok(made) => reply(&HookPage { made: Some(made), ..HookPage::read(&app, frame, &session, id).await? }),
@@ -76,10 +75,9 @@ pub(super) async fn make(
 
 pub(super) async fn remove(
     State(app): State<App>,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     _form: PageForm,
 ) -> Result<Response> {
-    let id = RegistryId(id(&registry)?);
     app.hook_remove(id).await?;
     Ok(see_other(&format!("/admin/registries/{id}?done=unhooked")))
 }

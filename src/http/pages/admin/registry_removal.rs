@@ -9,7 +9,7 @@ use super::scan_problems::ScanProblemRow;
 use crate::app::{App, Error, RegistryStatus, UserSession};
 use crate::catalog::{RegistryId, RegistryLoss, ScanId, ScanRecord, ScanState};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters, id};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -70,10 +70,10 @@ pub(super) async fn show_held(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     QueryParameters(HeldQuery { after }): QueryParameters<HeldQuery>,
 ) -> Result<Response> {
-    reply(&HeldScanPage::read(&app, frame, &session, RegistryId(id(&registry)?), after).await?)
+    reply(&HeldScanPage::read(&app, frame, &session, id, after).await?)
 }
 
 /// Confirms the scan that the form shows, if the registry's name was typed.
@@ -81,10 +81,10 @@ pub(super) async fn confirm(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(registry): PathId<RegistryId>,
     form: PageForm,
 ) -> Result<Response> {
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(registry).await?;
     if form.text("name").trim() != registry.name {
         let page = HeldScanPage::read(&app, frame, &session, registry.id, 0).await?;
         let page = HeldScanPage { problem: Some("This is not the name of the registry"), ..page };
@@ -108,9 +108,9 @@ pub(super) async fn show_delete(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
 ) -> Result<Response> {
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(id).await?;
     reply(&RegistryDeletePage {
         token: app.form_token(&session),
         frame: frame.in_section(PageSection::Admin),
@@ -122,10 +122,10 @@ pub(super) async fn show_delete(
 
 pub(super) async fn delete(
     State(app): State<App>,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     _form: PageForm,
 ) -> Result<Response> {
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(id).await?;
     app.registry_delete(registry.id).await?;
     Ok(see_other("/admin/registries?done=deleted"))
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::app::{App, Error};
 use crate::catalog::{NewScanProblem, RegistryId, ScanId, ScanProblem, ScanProblemCount};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters};
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply};
 
@@ -56,11 +56,11 @@ pub(super) struct ScanProblemsQuery {
 pub(super) async fn show(
     State(app): State<App>,
     frame: PageFrame,
-    PathParameters(registry): PathParameters<String>,
+    PathId(id): PathId<RegistryId>,
     QueryParameters(ScanProblemsQuery { scan, code, after }): QueryParameters<ScanProblemsQuery>,
 ) -> Result<Response> {
     const LIMIT: u32 = 50;
-    let registry = app.registry_get(RegistryId(id(&registry)?)).await?;
+    let registry = app.registry_get(id).await?;
     let scan = app.scan_get(ScanId(scan)).await?;
     if scan.registry_id != registry.id {
         return Err(Error::NotFound("This registry has no scan with that id".to_owned()).into());

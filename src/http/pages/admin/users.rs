@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::app::{App, Error, NewUser, UserChange, UserSession, role_named};
 use crate::catalog::{ListPage, ListPosition, NameOrder, SortKey, UserFilter, UserId, UserOverview};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::session::logged_out;
@@ -158,10 +158,10 @@ pub(super) async fn show_one(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(user): PathParameters<String>,
+    PathId(id): PathId<UserId>,
     QueryParameters(UserQuery { done }): QueryParameters<UserQuery>,
 ) -> Result<Response> {
-    let mut page = UserPage::read(&app, frame, &session, UserId(id(&user)?)).await?;
+    let mut page = UserPage::read(&app, frame, &session, id).await?;
     page.done = match done.as_deref() {
         Some("role") => Some("The role is changed. All sessions of the user have ended."),
         Some("password") => Some("The password is changed. All sessions of the user have ended."),
@@ -174,71 +174,64 @@ pub(super) async fn change_role(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(user): PathParameters<String>,
+    PathId(id): PathId<UserId>,
     (headers, uri): (HeaderMap, Uri),
     form: PageForm,
 ) -> Result<Response> {
-    let id = UserId(id(&user)?);
     let outcome = match role_named(form.text("role")) {
         // A role that stays ends no session.
         Ok(role) if app.user_get(id).await?.role == role => return Ok(see_other(&format!("/admin/users/{id}"))),
         Ok(role) => app.user_change(id, &UserChange { role: Some(role), password: None }).await,
         Err(why) => Err(why),
     };
-    let done = if id == session.user.id { None } else { Some("role") };
-    after_change(&app, frame, &session, id, outcome, done, (headers, uri)).await
+    after_change(&app, frame, &session, (id, "role"), outcome, (headers, uri)).await
 }
 
 pub(super) async fn reset_password(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(user): PathParameters<String>,
+    PathId(id): PathId<UserId>,
     (headers, uri): (HeaderMap, Uri),
     form: PageForm,
 ) -> Result<Response> {
-    let id = UserId(id(&user)?);
     let change = UserChange { role: None, password: Some(SecretString::from(form.text("password"))) };
     let outcome = app.user_change(id, &change).await;
-    let done = if id == session.user.id { None } else { Some("password") };
-    after_change(&app, frame, &session, id, outcome, done, (headers, uri)).await
+    after_change(&app, frame, &session, (id, "password"), outcome, (headers, uri)).await
 }
 
 pub(super) async fn delete(
     State(app): State<App>,
     frame: PageFrame,
     session: UserSession,
-    PathParameters(user): PathParameters<String>,
+    PathId(id): PathId<UserId>,
     (headers, uri): (HeaderMap, Uri),
     _form: PageForm,
 ) -> Result<Response> {
-    let user = app.user_get(UserId(id(&user)?)).await?;
-    match app.user_delete(user.id).await {
-        Ok(()) if user.id == session.user.id => Ok(logged_out(&app, &headers, &uri)),
-        Ok(()) => Ok(see_other("/admin/users?done=deleted")),
-        Err(why) => after_change(&app, frame, &session, user.id, Err(why), None, (headers, uri)).await,
-    }
+    let user = app.user_get(id).await?;
+    let outcome = app.user_delete(user.id).await;
+    after_change(&app, frame, &session, (id, "deleted"), outcome, (headers, uri)).await
 }
 
-/// The reply after a change of a user: the page with what was wrong, else a redirect. Without `done` it was the admin's
-/// own account, whose session has ended with it.
+/// The reply after a change of a user: the page with what was wrong, else a redirect. A change of the own account has
+/// ended its session.
 async fn after_change(
     app: &App,
     frame: PageFrame,
     session: &UserSession,
-    id: UserId,
+    (id, done): (UserId, &str),
     outcome: crate::app::Result<()>,
-    done: Option<&'static str>,
     (headers, uri): (HeaderMap, Uri),
 ) -> Result<Response> {
-    match (outcome, done) {
-        (Ok(()), Some(done)) => Ok(see_other(&format!("/admin/users/{id}?done={done}"))),
-        (Ok(()), None) => Ok(logged_out(app, &headers, &uri)),
-        (Err(why @ (Error::Invalid(_) | Error::Conflict(_))), _) => {
+    match outcome {
+        Ok(()) if id == session.user.id => Ok(logged_out(app, &headers, &uri)),
+        Ok(()) if done == "deleted" => Ok(see_other("/admin/users?done=deleted")),
+        Ok(()) => Ok(see_other(&format!("/admin/users/{id}?done={done}"))),
+        Err(why @ (Error::Invalid(_) | Error::Conflict(_))) => {
             let page = UserPage::read(app, frame, session, id).await?;
             reply_to_form_of(why, |problem| UserPage { problem: Some(problem), ..page })
         }
-        (Err(why), _) => Err(why.into()),
+        Err(why) => Err(why.into()),
     }
 }
 

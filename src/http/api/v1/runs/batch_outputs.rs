@@ -10,7 +10,7 @@ use http::header;
 use serde_json::Value;
 
 use crate::api::PageReply;
-use crate::api::runs::BatchOutputReply;
+use crate::api::batches::BatchOutputReply;
 use crate::app::{App, BatchOutputPage, BatchRowOutputs, Error, UserSession};
 use crate::http::api::v1::{NumberPagingQuery, limit};
 use crate::http::error::Result;

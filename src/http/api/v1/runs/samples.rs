@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
 
-use crate::api::runs::{SampleListReply, SampleReply};
+use crate::api::samples::{SampleListReply, SampleReply};
 use crate::app::{App, UserSession};
 use crate::http::error::Result;
 use crate::http::extract::{PathParameters, QueryParameters};

@@ -4,8 +4,9 @@ use crate::api::WireWord;
 use crate::api::runs::{
     AttemptReply, GivenFileReply, GivenInputReply, OutputFileReply, OutputProblemReply, PhaseReply, RunErrorNameReply,
     RunErrorReply, RunImageReply, RunInputsReply, RunJobReply, RunOutputReply, RunOutputsReply, RunProductReply,
-    RunReply, RunSummaryReply, SampleReply,
+    RunReply, RunSummaryReply,
 };
+use crate::api::samples::SampleReply;
 use crate::catalog::{RunPhase, RunSummary};
 use crate::engine::run::outputs::{CapturedFile, CapturedOutput, OutputProblem, RunOutputs};
 use crate::engine::run::record::{
