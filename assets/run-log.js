@@ -1,61 +1,105 @@
 // What the pages of a run and of its logs gain from JavaScript: they show what happens while it happens.
-import { enhance, markup, say } from "./silo.js";
+import { PACE, ask, keepOpen, parse, refresh } from "./live.js";
+import { say } from "./silo.js";
 
 /** Most lines in a page. */
 const MOST_LINES = 10000;
-/** How often a page asks if no stream is free, in ms. */
-const PACE = 5000;
 
-const parse = (html) => {
-  const template = document.createElement("template");
-  template.innerHTML = markup(html);
-  return template.content;
-};
-const ask = async (url) => {
-  const reply = await fetch(url, { cache: "no-store", headers: { Accept: "text/html", "X-Fragment": "main" } });
-  if (!reply.ok) throw new Error(`${url}: ${reply.status}`);
-  return parse(await reply.text());
-};
+/** What this browser keeps; `null` if there is nothing, or if it keeps nothing. */
+function kept(name) {
+  try {
+    return JSON.parse(localStorage.getItem(name));
+  } catch {
+    return null;
+  }
+}
+
+function keep(name, value) {
+  try {
+    localStorage.setItem(name, JSON.stringify(value));
+  } catch {
+    // Then it counts for this page only.
+  }
+}
 
 // ---- the run ------------------------------------------------------------------------------------------------------
 
 const run = document.querySelector(".run[data-events]");
-const shown = new Map();
 
-/** Puts what has changed into the page; the log stays. */
-async function refresh() {
-  const fresh = await ask(location.pathname);
-  const now = fresh.querySelector(".run");
-  for (const part of fresh.querySelectorAll("[data-live]")) {
-    const old = document.getElementById(part.id);
-    if (!old || shown.get(part.id) === part.outerHTML || old.contains(document.activeElement)) continue;
-    shown.set(part.id, part.outerHTML);
-    old.replaceWith(part);
-  }
-  enhance();
+/** Puts what has changed into the page; the log stays. Returns whether the run goes on. */
+async function update() {
+  const now = (await refresh()).querySelector(".run");
   const title = `${now.dataset.title} – SILO`;
   if (document.title !== title) {
     document.title = title;
     say(now.dataset.title);
   }
-  return now.hasAttribute("data-events");
+  const goesOn = now.hasAttribute("data-events");
+  if (!goesOn) tellEnd(now.dataset.title);
+  return goesOn;
+}
+
+/** The plots grow between the events of the run. */
+async function grow() {
+  const old = document.getElementById("run-plots");
+  if (!old?.dataset.plots) return;
+  if (!document.hidden) {
+    await ask(old.dataset.plots).then((fresh) => {
+      keepOpen(old, fresh);
+      old.replaceChildren(fresh);
+    }, () => {});
+  }
+  setTimeout(grow, PACE);
+}
+
+// ---- its end ------------------------------------------------------------------------------------------------------
+
+/** Whether the user wants to be told; kept for the pages of other runs. */
+const TELL = "silo-tell-end";
+const isTold = () => kept(TELL) === true && Notification.permission === "granted";
+let teller;
+
+/** Adds the switch, unless the browser shows no notifications. */
+function offerToTell() {
+  if (!("Notification" in window) || Notification.permission === "denied") return;
+  const button = Object.assign(document.createElement("button"), { type: "button", className: "btn slim", textContent: "Notify me when it ends" });
+  const show = () => (button.ariaPressed = String(isTold()));
+  button.addEventListener("click", async () => {
+    const isWanted = !isTold() && (await Notification.requestPermission()) === "granted";
+    keep(TELL, isWanted);
+    show();
+  });
+  show();
+  teller = document.createElement("p");
+  teller.className = "tell";
+  teller.append(button);
+  document.getElementById("run-state").after(teller);
+}
+
+/** Tells that the run is over, if the user wanted it and looks elsewhere. */
+function tellEnd(title) {
+  if (teller && document.hidden && isTold()) new Notification(title, { tag: location.pathname });
+  teller?.remove();
+  teller = undefined;
 }
 
 if (run) {
   const events = new EventSource(run.dataset.events);
   let last = Promise.resolve();
   const poll = async () => {
-    if (await refresh().catch(() => true)) setTimeout(poll, PACE);
+    if (await update().catch(() => true)) setTimeout(poll, PACE);
   };
   events.addEventListener("run", ({ data }) => {
     const { finished } = JSON.parse(data);
     if (finished) events.close();
     // One after the other, so that the last one counts.
-    last = last.then(refresh).catch(() => {});
+    last = last.then(update).catch(() => {});
   });
   events.addEventListener("error", () => {
     if (events.readyState === EventSource.CLOSED) poll();
   });
+  setTimeout(grow, PACE);
+  offerToTell();
 }
 
 // ---- the log ------------------------------------------------------------------------------------------------------
@@ -130,6 +174,30 @@ function follow(url) {
   tell();
 }
 
+/** Switches for times and for long lines, with the classes that turn them off. */
+const LOOKS = [["Times", "no-times"], ["Wrap", "no-wrap"]];
+
+function addSwitches() {
+  const off = kept("silo-log") ?? {};
+  const buttons = LOOKS.map(([textContent, name]) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent });
+    const show = () => {
+      button.ariaPressed = String(!off[name]);
+      log.classList.toggle(name, off[name] === true);
+    };
+    button.addEventListener("click", () => {
+      const wasAtEnd = isAtEnd();
+      off[name] = !off[name];
+      show();
+      keep("silo-log", off);
+      if (wasAtEnd) toEnd();
+    });
+    show();
+    return button;
+  });
+  log.querySelector(".bar .gap").prepend(...buttons);
+}
+
 /** Puts the lines before those shown into the page. */
 async function earlier(link) {
   const fresh = await ask(link.href);
@@ -145,6 +213,7 @@ async function earlier(link) {
 }
 
 if (list) {
+  addSwitches();
   if (list.scrollHeight > list.clientHeight && !location.hash) toEnd();
   if (log.dataset.follow) follow(log.dataset.follow);
   log.addEventListener("click", (event) => {

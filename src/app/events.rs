@@ -1,7 +1,7 @@
 //! Events of the catalogue for clients that follow them, and the feed of new images.
 
 use super::{App, Result};
-use crate::catalog::{CatalogueImage, EventId, EventQuery, ImageEvent, ImageId};
+use crate::catalog::{CatalogueImage, EventFilter, EventId, EventQuery, ImageEvent, ImageId};
 use crate::search::SearchKind;
 
 /// Where a client starts to follow events.
@@ -24,8 +24,13 @@ pub struct RecentEvents {
 
 impl App {
     /// The newest events before a given one, or of all; at most `limit`.
-    pub async fn event_recent(&self, before: Option<EventId>, limit: u32) -> Result<RecentEvents> {
-        let mut events = self.0.store.event_recent(before, limit + 1).await?;
+    pub async fn event_recent(
+        &self,
+        filter: &EventFilter,
+        before: Option<EventId>,
+        limit: u32,
+    ) -> Result<RecentEvents> {
+        let mut events = self.0.store.event_recent(filter, before, limit + 1).await?;
         let has_older = events.len() > limit as usize;
         events.truncate(limit as usize);
         Ok(RecentEvents { events, has_older })

@@ -23,6 +23,11 @@ impl App {
         self.with_logins(users).await
     }
 
+    /// All users, with what is known of their logins.
+    pub async fn user_overviews(&self) -> Result<Vec<UserOverview>> {
+        self.with_logins(self.user_list().await?).await
+    }
+
     /// One user, with what is known of the logins.
     ///
     /// # Errors

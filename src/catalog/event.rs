@@ -60,3 +60,12 @@ pub struct EventQuery {
     /// Only images of the job with this name.
     pub job: Option<String>,
 }
+
+/// Filter of the newest events, by what people type.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventFilter {
+    /// Only events of the registry with this name.
+    pub registry: Option<String>,
+    /// Only images whose job's name, title or repository contains this text, in any case.
+    pub word: Option<String>,
+}

@@ -22,7 +22,7 @@ pub use content::{
 };
 pub use derive::{DerivationImage, DerivedJob, DerivedVersion, derive_jobs};
 pub use diff::{FoundTag, StoredTag, TagChanges, diff};
-pub use event::{EventKind, EventQuery, ImageEvent};
+pub use event::{EventFilter, EventKind, EventQuery, ImageEvent};
 pub use image::{CatalogueImage, PastDigest, SearchDoc, split_repository};
 pub use job::{CatalogueJob, ImagePlace, JobPackageSummary, JobSize, JobSummary, JobVersion, JobVersionSummary};
 pub use list::{ImageFilter, ImageOrder, JobFilter, ListPage, ListPosition, NameOrder, SortKey, UserFilter};

@@ -6,9 +6,11 @@ use clap::{Args, Subcommand};
 use secrecy::SecretString;
 use serde_json::json;
 
+use super::args::server_client::moment;
 use super::output::table::{name, table, whole};
 use super::{keep_files_private, print};
 use crate::app::{App, NewUser, UserChange, role_named};
+use crate::catalog::UserOverview;
 use crate::clock::Clock;
 use crate::config::{ConfigFlags, ServiceSettings};
 
@@ -56,17 +58,20 @@ async fn keep(app: &App, command: Command) -> anyhow::Result<()> {
             stderrln!("Added {} with role {}.", user.username, user.role.as_str());
         }
         Command::List { json } => {
-            let users = app.user_list().await?;
+            let users = app.user_overviews().await?;
             if json {
-                let rows = users
-                    .iter()
-                    .map(|user| json!({ "id": user.id, "username": user.username, "role": user.role.as_str() }));
+                let rows = users.iter().map(|UserOverview { user, last_login_at, .. }| {
+                    let role = user.role.as_str();
+                    json!({ "id": user.id, "username": user.username, "role": role, "lastLoginAt": last_login_at })
+                });
                 print(format_args!("{}\n", serde_json::Value::from_iter(rows)))?;
             } else {
-                let rows = users
-                    .iter()
-                    .map(|user| [user.id.to_string(), user.username.clone(), user.role.as_str().to_owned()]);
-                print(format_args!("{}\n", table([whole("ID"), self::name("NAME"), whole("ROLE")], rows)))?;
+                let rows = users.into_iter().map(|UserOverview { user, last_login_at, .. }| {
+                    let last_login = last_login_at.map(moment).unwrap_or_default();
+                    [user.id.to_string(), user.username, user.role.as_str().to_owned(), last_login]
+                });
+                let columns = [whole("ID"), self::name("NAME"), whole("ROLE"), whole("LAST LOGIN")];
+                print(format_args!("{}\n", table(columns, rows)))?;
             }
         }
         Command::Passwd { name } => {

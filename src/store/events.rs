@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::columns::row;
+use super::conditions::{QueryConditions, QueryValue};
 use super::db::{WriteTransaction, bulk, sql};
 use super::{Result, Store};
-use crate::catalog::{EventId, EventQuery, ImageEvent, RegistryId, TagChanges};
+use crate::catalog::{EventFilter, EventId, EventQuery, ImageEvent, RegistryId, TagChanges};
 
 row!(ImageEvent {
     id,
@@ -54,16 +55,32 @@ impl Store {
     }
 
     /// The newest events before `before`, or of all, newest first.
-    pub async fn event_recent(&self, before: Option<EventId>, limit: u32) -> Result<Vec<ImageEvent>> {
-        sql("SELECT id, kind, at, registry_id, registry, repository, tag, digest, image_id, job_name, job_version,
-                 package_version, title
-             FROM events
-             WHERE id < $1
-             ORDER BY id DESC LIMIT $2")
-        .bind(before.unwrap_or(EventId(i64::MAX)))
-        .bind(limit)
-        .all(&self.db)
-        .await
+    pub async fn event_recent(
+        &self,
+        filter: &EventFilter,
+        before: Option<EventId>,
+        limit: u32,
+    ) -> Result<Vec<ImageEvent>> {
+        let mut conditions = QueryConditions::default();
+        if let Some(EventId(before)) = before {
+            conditions.add("id < ?", QueryValue::Integer(before));
+        }
+        conditions.add_text("registry = ?", filter.registry.as_ref());
+        if let Some(word) = &filter.word {
+            let literal =
+                ['!', '%', '_'].iter().fold(word.to_lowercase(), |it, sign| it.replace(*sign, &format!("!{sign}")));
+            let text = "LOWER(job_name || ' ' || title || ' ' || repository) LIKE ? ESCAPE '!'";
+            conditions.add(text, QueryValue::Text(format!("%{literal}%")));
+        }
+        conditions
+            .sql(
+                "SELECT id, kind, at, registry_id, registry, repository, tag, digest, image_id, job_name, job_version,
+                     package_version, title
+                 FROM events",
+                &format!("ORDER BY id DESC LIMIT {limit}"),
+            )
+            .all(&self.db)
+            .await
     }
 
     /// The range of the events' ids.

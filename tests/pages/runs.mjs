@@ -165,6 +165,16 @@ export function runParts({ open, check, same, looksRight, data }) {
     same(await page.locator("#L1502").count(), 0, "a pause holds lines back");
     await page.click("text=Go on");
     await page.waitForSelector("#L1502");
+    const times = page.locator(".log .bar >> text=Times");
+    const drawn = () => page.locator("#L1502").evaluate((line) => getComputedStyle(line, "::before").content);
+    check((await drawn()).includes("attr") || (await drawn()).length > 20, "a line has its time");
+    await times.click();
+    same(await times.getAttribute("aria-pressed"), "false", "times are off");
+    await page.click(".log .bar >> text=Wrap");
+    same(await page.locator("#L1502").evaluate((line) => getComputedStyle(line).whiteSpace), "pre", "lines are not wrapped");
+    await visit("/run/run-running");
+    same(await page.locator(".log .bar [aria-pressed=false]").count(), 2, "the browser keeps the switches");
+    await looksRight(page, "a log without times and wrapping");
     await page.click(".acts >> text=Stop");
     await page.waitForSelector(".job-head .state >> text=stopped");
     same(await page.title(), "stopped: Ship detection – SILO", "the title has the state");

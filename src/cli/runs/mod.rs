@@ -15,6 +15,7 @@ use super::output::render::tame;
 use super::output::table::{copied, table, whole, words};
 use super::{ExitStatus, print};
 use crate::api::runs::{RunPageReply, RunReply, RunSummaryReply};
+use crate::api::samples::SampleListReply;
 use crate::catalog::RunStatus;
 use crate::client::{Client, Error, ServerReply};
 
@@ -126,7 +127,10 @@ pub(super) async fn run(command: Command) -> anyhow::Result<ExitStatus> {
             if options.json {
                 print(format_args!("{reply}\n"))?
             } else {
-                print(show::record(&reply.read()?))?
+                let run: RunReply = reply.read()?;
+                let used =
+                    if run.attempts.is_empty() { None } else { samples(&options.server.client()?, &options.id).await };
+                print(show::record(&run, used.as_ref()))?
             }
             Ok(ExitStatus::Done)
         }
@@ -174,6 +178,11 @@ async fn list(options: RunListOptions) -> anyhow::Result<ExitStatus> {
 
 async fn get(client: &Client, id: &str) -> Result<ServerReply, Error> {
     client.ask(Method::GET, &path(id, ""), &[], None).await
+}
+
+/// What the last attempt of a run used; `None` if the server does not tell, as when its files were deleted.
+async fn samples(client: &Client, id: &str) -> Option<SampleListReply> {
+    client.ask(Method::GET, &path(id, "/samples"), &[], None).await.ok()?.read().ok()
 }
 
 /// URL path of a run. Characters that could change the path are removed.

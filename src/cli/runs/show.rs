@@ -2,15 +2,17 @@
 
 use std::fmt::Write as _;
 
+use indicatif::HumanBytes;
 use serde_json::Value;
 
 use crate::api::runs::{AttemptReply, RunReply};
+use crate::api::samples::SampleListReply;
 use crate::catalog::RunStatus;
 use crate::cli::args::server_client::{moment, text};
 use crate::cli::output::render::tame;
 
-/// Summary of a run: status and reason, inputs, and where the rest is.
-pub(super) fn record(run: &RunReply) -> String {
+/// Summary of a run: status and reason, what its last attempt used, inputs, and where the rest is.
+pub(super) fn record(run: &RunReply, used: Option<&SampleListReply>) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
@@ -35,6 +37,7 @@ pub(super) fn record(run: &RunReply) -> String {
     for it in &run.attempts {
         line("", attempt(it));
     }
+    line("Used", used.map(usage).unwrap_or_default());
     line("Created", format!("{} by {}", moment(run.created), maybe(&run.owner)));
     line("Started", run.started.map(moment).unwrap_or_default());
     line("Finished", run.finished.map(moment).unwrap_or_default());
@@ -45,6 +48,13 @@ pub(super) fn record(run: &RunReply) -> String {
     line("Command", text(&run.docker_run));
     line("Logs", format!("silo runs logs {}", text(&run.id)));
     out
+}
+
+/// Peak of the memory, and CPU time; empty if nothing was measured.
+fn usage(used: &SampleListReply) -> String {
+    let memory = used.peak_memory.map(|bytes| format!("{} of memory at most", HumanBytes(bytes)));
+    let cpu = used.cpu_seconds.map(|seconds| format!("{seconds:.1} s of CPU time"));
+    memory.into_iter().chain(cpu).collect::<Vec<_>>().join(", ")
 }
 
 /// A line about an attempt.
@@ -167,7 +177,7 @@ mod tests {
 
     #[test]
     fn one_screen_says_it_all() {
-        insta::assert_snapshot!(record(&failed()));
+        insta::assert_snapshot!(record(&failed(), None));
         let waiting = RunReply {
             id: "0197".into(),
             status: "running".into(),
@@ -175,7 +185,15 @@ mod tests {
             max_tries: 1,
             ..RunReply::default()
         };
-        let waiting = record(&waiting);
+        let waiting = record(&waiting, None);
         assert!(waiting.contains("Status     running, main\n") && !waiting.contains("Error"), "{waiting}");
+    }
+
+    #[test]
+    fn what_was_not_measured_is_left_out() {
+        let none = SampleListReply { attempt: 1, peak_memory: None, cpu_seconds: None, samples: Vec::new() };
+        assert_eq!(usage(&none), "");
+        let some = SampleListReply { peak_memory: Some(12 << 20), cpu_seconds: Some(3.5), ..none };
+        assert_eq!(usage(&some), "12.00 MiB of memory at most, 3.5 s of CPU time");
     }
 }

@@ -69,7 +69,7 @@ struct StatusCount {
 }
 
 #[derive(Template)]
-#[template(path = "batch.html")]
+#[template(path = "batch.html", blocks = ["main"])]
 struct BatchPage {
     frame: PageFrame,
     batch: ListedBatch,
@@ -187,7 +187,8 @@ pub(super) async fn show(
     let path = format!("/batch/{}", batch.id);
     let row_of = |run: Option<&RunSummary>| run.and_then(|run| run.batch_row).unwrap_or_default();
     let next = runs.last().filter(|_| runs.len() == GRID_SIZE as usize).and_then(|last| last.batch_row);
-    reply(&BatchPage {
+    let is_fragment = frame.is_fragment();
+    let page = BatchPage {
         extent: format!("{} to {}", row_of(runs.first()), row_of(runs.last())),
         first_url: (after > 0).then(|| frame.url(&path)),
         next_url: next.map(|row| frame.url(&format!("{path}?after={row}"))),
@@ -202,7 +203,8 @@ pub(super) async fn show(
         batch: batch_row(&frame, batch),
         token: app.form_token(&session),
         frame: frame.in_section(PageSection::Runs),
-    })
+    };
+    if is_fragment { reply(&page.as_main()) } else { reply(&page) }
 }
 
 fn cell(frame: &PageFrame, run: RunSummary) -> RunCell {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::frame::PageSection;
 use super::{PageFrame, filters, reply};
 use crate::app::{App, RecentEvents};
-use crate::catalog::{EventId, EventKind, ImageEvent};
+use crate::catalog::{EventFilter, EventId, EventKind, ImageEvent};
 use crate::http::error::Result;
 use crate::http::extract::QueryParameters;
 
@@ -24,6 +24,9 @@ struct NewsPage {
     older_url: Option<String>,
     /// The first page, unless this is it.
     newest_url: Option<String>,
+    registry: String,
+    word: String,
+    is_filtered: bool,
 }
 
 /// The events of a day in UTC, newest first.
@@ -49,6 +52,8 @@ struct EventRow {
     package_version: String,
     reference: String,
     registry: String,
+    /// The changes in this registry.
+    registry_url: String,
     /// RFC 3339.
     iso: String,
     /// Hours and minutes.
@@ -62,19 +67,46 @@ struct EventRow {
 pub(super) struct NewsQuery {
     /// Only events before the one with this id.
     before: Option<i64>,
+    /// Name of a registry.
+    #[serde(default)]
+    registry: String,
+    /// Part of the job's name, title or repository, in any case.
+    #[serde(default)]
+    word: String,
+}
+
+impl NewsQuery {
+    fn filter(&self) -> EventFilter {
+        let given = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        EventFilter { registry: given(&self.registry), word: given(&self.word) }
+    }
+}
+
+/// The path of a page of changes; empty parameters are left out.
+fn news_path(registry: &str, word: &str, before: Option<EventId>) -> String {
+    let before = before.map(|id| id.to_string()).unwrap_or_default();
+    let pairs = [("registry", registry), ("word", word), ("before", &before)];
+    let given = pairs.into_iter().filter(|(_, value)| !value.is_empty());
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+    if query.is_empty() { "/new".to_owned() } else { format!("/new?{query}") }
 }
 
 pub(super) async fn news(
     State(app): State<App>,
     frame: PageFrame,
-    QueryParameters(NewsQuery { before }): QueryParameters<NewsQuery>,
+    QueryParameters(asked): QueryParameters<NewsQuery>,
 ) -> Result<Response> {
-    let RecentEvents { events, has_older } = app.event_recent(before.map(EventId), PAGE_SIZE).await?;
+    let filter = asked.filter();
+    let RecentEvents { events, has_older } = app.event_recent(&filter, asked.before.map(EventId), PAGE_SIZE).await?;
     let last = events.last().filter(|_| has_older).map(|event| event.id);
+    let address = |before| frame.url(&news_path(&asked.registry, &asked.word, before));
     reply(&NewsPage {
         days: days(&frame, events),
-        older_url: last.map(|id| frame.url(&format!("/new?before={id}"))),
-        newest_url: before.is_some().then(|| frame.url("/new")),
+        older_url: last.map(|id| address(Some(id))),
+        newest_url: asked.before.map(|_| address(None)),
+        is_filtered: filter != EventFilter::default(),
+        registry: asked.registry,
+        word: asked.word,
         frame: frame.in_section(PageSection::News),
     })
 }
@@ -109,6 +141,7 @@ fn row(frame: &PageFrame, event: ImageEvent) -> EventRow {
         job_version: event.job_version,
         package_version: event.package_version,
         reference: format!("{}:{}", event.repository, event.tag),
+        registry_url: frame.url(&news_path(&event.registry, "", None)),
         registry: event.registry,
         iso: event.at.to_rfc3339_opts(SecondsFormat::Millis, true),
         clock: event.at.format("%H:%M").to_string(),

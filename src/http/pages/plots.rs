@@ -12,20 +12,24 @@ use crate::engine::run::samples::ResourceSample;
 const WIDTH: f64 = 300.0;
 const HEIGHT: f64 = 100.0;
 
-/// The plots of an attempt, as a part of a run's page: `{{ plots }}` in its template.
+/// Attempts with plots; the newest ones.
+const MOST_ATTEMPTS: usize = 10;
+
+/// The plots of a run's attempts, as a part of its page: `{{ plots }}` in its template.
 #[derive(Template)]
 #[template(path = "run_plots.html")]
 pub(super) struct RunPlots {
-    plots: Vec<ResourcePlot>,
+    is_final: bool,
+    /// Those that were measured, the last one first.
+    attempts: Vec<AttemptPlots>,
 }
 
 impl HtmlSafe for RunPlots {}
 
-impl RunPlots {
-    /// Whether there is nothing to show.
-    pub(super) fn is_empty(&self) -> bool {
-        self.plots.is_empty()
-    }
+/// The plots of an attempt.
+struct AttemptPlots {
+    number: u32,
+    plots: Vec<ResourcePlot>,
 }
 
 /// One plot.
@@ -48,11 +52,18 @@ struct PlotLine {
     points: String,
 }
 
-/// The plots of the last attempt; none if it has not begun, or if nothing was measured.
+/// The plots of all attempts that were measured.
 pub(super) async fn plots(folder: &RunFolder) -> RunPlots {
-    let samples = folder.samples(None).await;
-    let container = &folder.record.container;
-    RunPlots { plots: samples.map(|(_, file)| drawn(file.samples(), container)).unwrap_or_default() }
+    let record = &folder.record;
+    let mut attempts = Vec::new();
+    for attempt in record.attempts.iter().rev().take(MOST_ATTEMPTS) {
+        let Ok((number, file)) = folder.samples(Some(attempt.number)).await else { continue };
+        let plots = drawn(file.samples(), &record.container);
+        if !plots.is_empty() {
+            attempts.push(AttemptPlots { number, plots });
+        }
+    }
+    RunPlots { is_final: record.status.is_final(), attempts }
 }
 
 /// `container`: as in the record.

@@ -9,7 +9,7 @@ use crate::support::app::{ADMIN, ADMIN_PASSWORD, Client, Reply, TestApp, manifes
 use crate::support::sse::Piece;
 
 /// A harmless request to each route: the ids in it do not exist.
-const REQUESTS: [(&str, &str, &str); 173] = [
+const REQUESTS: [(&str, &str, &str); 174] = [
     ("GET", "/", "/"),
     ("POST", "/login", "/login"),
     ("POST", "/registries/add", "/registries/add"),
@@ -146,6 +146,7 @@ const REQUESTS: [(&str, &str, &str); 173] = [
     ("POST", "/run/{id}/stop", "/run/x/stop"),
     ("POST", "/run/{id}/again", "/run/x/again"),
     ("POST", "/run/{id}/discard", "/run/x/discard"),
+    ("GET", "/run/{id}/plots", "/run/x/plots"),
     ("GET", "/run/{id}/log/{log}", "/run/x/log/stdout"),
     ("GET", "/run/{id}/log/{log}/follow", "/run/x/log/stdout/follow"),
     ("GET", "/account", "/account"),

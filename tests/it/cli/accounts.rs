@@ -20,16 +20,19 @@ async fn users_are_kept_beside_a_running_service(engine: Engine) {
     user(&silo, &["add", "ada", "--role", "admin"], "plums and cherries\n").await.expect_success();
     let table = user(&silo, &["list"], "").await.expect_success();
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!(
-        rows,
-        [["ID", "NAME", "ROLE"], ["1", "admin", "admin"], ["2", "eve", "user"], ["3", "ada", "admin"]],
-        "{table}"
-    );
+    assert_eq!(rows[0], ["ID", "NAME", "ROLE", "LAST", "LOGIN"], "{table}");
+    let first = [&["1", "admin", "admin"][..], &["2", "eve", "user"], &["3", "ada", "admin"]];
+    let begin: Vec<&[&str]> = rows[1..].iter().map(|row| &row[..3]).collect();
+    assert_eq!(begin, first, "{table}");
+    assert_eq!(rows[2].len(), 3, "eve has not logged in: {table}");
     let list: Value = serde_json::from_str(&user(&silo, &["list", "--json"], "").await.expect_success()).unwrap();
-    assert_eq!(list[1], json!({"id": 2, "username": "eve", "role": "user"}));
+    assert_eq!(list[1], json!({"id": 2, "username": "eve", "role": "user", "lastLoginAt": null}));
 
     // The running service accepts the new user at once; a user is no admin.
     let token = login(&silo, "eve", "apples and pears").await.expect_success();
+    let list: Value = serde_json::from_str(&user(&silo, &["list", "--json"], "").await.expect_success()).unwrap();
+    let last = list[1]["lastLoginAt"].as_str().unwrap_or_default();
+    assert!(last.parse::<chrono::DateTime<chrono::Utc>>().is_ok(), "{list}");
     let token = token.trim();
     let as_eve = [("SILO_TOKEN", token)];
     let refused = silo.cli_with(&["registry", "add", "x", "http://127.0.0.1:1"], &as_eve, "").await.expect_failure(1);

@@ -159,6 +159,11 @@ async fn a_table_becomes_a_batch(on_postgres: bool) {
     assert_eq!(titles, ["Row 1: waiting", "Row 2: waiting", "Row 3: waiting"]);
     assert!(rows.iter().all(|row| row.value("href").starts_with("/run/") && row.has_class("waits")), "{rows:?}");
     assert!(batch.text.contains("None of these runs has given values yet"), "{}", batch.text);
+    // While it goes on, the page asks for its parts, or loads itself again.
+    assert!(batch.text.contains(" data-active>") && batch.text.contains("<noscript><meta http-equiv=\"refresh\""));
+    let headers = [("accept", BROWSER), ("x-fragment", "main"), ("cookie", rita.cookie.as_str())];
+    let part = house.silo.anonymous().send(Method::GET, &path, &headers, Vec::new()).await.expect(200);
+    assert!(part.text.contains("id=\"batch-runs\" data-live") && !part.text.contains("<html"), "{}", part.text);
     let list = rita.get("/batches").await.expect(200);
     assert!(list.text.contains(&format!("href=\"{path}\"")) && list.text.contains("3 waiting"), "{}", list.text);
 
@@ -201,6 +206,7 @@ async fn a_batch_tells_its_errors_and_values(on_postgres: bool) {
     store.close().await;
 
     let page = rita.get(&path).await.expect(200);
+    assert!(!page.text.contains("data-active") && !page.text.contains("refresh"), "{}", page.text);
     for words in [
         "1 × <code>&lt;script&gt;</code>",
         "1 × <code>too-dark</code>",

@@ -84,3 +84,26 @@ async fn older_changes_follow_page_by_page() {
     assert!(end.contains("There is nothing older"), "{end}");
     page(&silo, "/new?before=x").await.expect(400);
 }
+
+#[tokio::test]
+async fn changes_are_found_by_registry_and_word() {
+    let silo = TestApp::with().start().await;
+    for (registry, list) in [
+        ("geo", &[("ndvi", "1.0.0", "1.0.0"), ("ships", "1.0.0", "1.0.0")][..]),
+        ("a & b", &[("ndvi", "2.0.0", "1.0.0")]),
+    ] {
+        let id = silo.add_layout(registry, &jobs(list)).await;
+        silo.scan(id).await;
+    }
+    let titles = async |path: &str| -> Vec<String> {
+        days(&page(&silo, path).await.expect(200).text).1.into_iter().map(|(_, title)| title).collect()
+    };
+    assert_eq!(titles("/new").await.len(), 3);
+    assert_eq!(titles("/new?word=NDVI&registry=").await, ["The job ndvi", "The job ndvi"]);
+    let html = page(&silo, "/new?word=ndvi").await.expect(200).text;
+    assert_eq!(link(&html, "a & b"), "/new?registry=a+%26+b");
+    assert_eq!(link(&html, "All changes"), "/new");
+    assert_eq!(titles("/new?registry=a+%26+b").await, ["The job ndvi"]);
+    let none = page(&silo, "/new?word=%25%3Cb%3E").await.expect(200).text;
+    assert!(none.contains("No change fits") && !none.contains("<b>"), "{none}");
+}

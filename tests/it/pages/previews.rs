@@ -157,6 +157,43 @@ async fn the_page_of_a_run_shows_what_it_left() {
 }
 
 #[tokio::test]
+async fn each_attempt_has_its_plots_and_they_can_be_asked_for_alone() {
+    let silo = service().await;
+    let attempt = |number: u32| {
+        json!({"number": number, "started": "2026-11-30T00:00:00Z", "finished": null, "engine": "Docker 28", "stdoutBytes": 0,
+            "stderrBytes": 0, "oom": false, "timedOut": false, "truncated": false, "phases": []})
+    };
+    let samples = |memory: u64| -> Vec<u8> {
+        let line = |second: u32| {
+            json!({"time": format!("2026-11-30T00:00:0{second}Z"), "readings": 1, "cpuSeconds": second, "memory": memory << 20,
+                "received": 0, "sent": 0, "read": 0, "written": 0})
+            .to_string()
+        };
+        [0, 2].map(line).join("\n").into_bytes()
+    };
+    let files = vec![("attempt-1/samples.ndjson", samples(8)), ("attempt-2/samples.ndjson", samples(16))];
+    let record = json!({"attempts": [attempt(1), attempt(2), attempt(3)]});
+    let id = RunStory { files, record, ..RunStory::new(1, RunStatus::Running) }.store(&silo).await;
+    let browser = admin_of(&silo).await;
+    let html = browser.get(&format!("/run/{id}")).await.expect(200).text;
+    assert!(html.contains(&format!("data-plots=\"/run/{id}/plots\"")), "{html}");
+    let alone = browser.get(&format!("/run/{id}/plots")).await.expect(200).text;
+    assert!(alone.trim_start().starts_with("<section><h2 id=\"used\">Used so far</h2>"), "{alone}");
+    for html in [html, alone] {
+        let labels = named(&html, "svg").into_iter().map(|svg| svg.value("aria-label").to_owned());
+        let memory: Vec<String> = labels.filter(|label| label.starts_with("Memory")).collect();
+        let expected = ["16", "8"].map(|size| format!("Memory over 2 s: at most {size} MiB, {size} MiB on average"));
+        assert_eq!(memory, expected, "the last one first; nothing was measured of the third");
+        let folds: Vec<String> =
+            named(&html, "summary").into_iter().map(|fold| fold.text).filter(|it| it.starts_with("Attempt")).collect();
+        assert_eq!(folds, ["Attempt 2", "Attempt 1"]);
+    }
+    let over = left(&silo, 2, &[]).await;
+    assert!(!browser.get(&format!("/run/{over}")).await.expect(200).text.contains("data-plots"));
+    browser.get("/run/run-000099/plots").await.expect(404);
+}
+
+#[tokio::test]
 async fn hostile_files_change_no_structure() {
     let silo = service().await;
     let browser = admin_of(&silo).await;

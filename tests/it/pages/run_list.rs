@@ -48,6 +48,7 @@ async fn runs_are_found_by_what_the_address_says() {
     for words in ["oom-killed", "&lt;b&gt;", "sea &amp; ice", "1 min 10 s", "value=\"20\"", ">uma<"] {
         assert!(page.text.contains(words), "{words}: {}", page.text);
     }
+    assert_eq!(link(&page.text, "Batches"), "/batches");
     assert_eq!(links(&page.text, "Runs"), ["/runs"], "the navigation leads here");
     for (query, expected, shown) in [
         ("status=successful", &[3, 1][..], ["5", "1", "1", "2", "1", "0"]),

@@ -1,6 +1,6 @@
 //! Events recorded for changes of the catalogue.
 
-use silo::catalog::{ContentOutcome, DigestContent, EventId, EventKind, EventQuery, ImageEvent};
+use silo::catalog::{ContentOutcome, DigestContent, EventFilter, EventId, EventKind, EventQuery, ImageEvent};
 use silo::store::{EventRange, Store};
 
 use super::both;
@@ -97,10 +97,21 @@ both!(events_are_filtered_and_paged, |store| {
     assert_eq!(page, events[1..2]);
 
     let newest: Vec<ImageEvent> = events.iter().rev().cloned().collect();
-    assert_eq!(store.event_recent(None, 10).await.unwrap(), newest);
-    assert_eq!(store.event_recent(None, 2).await.unwrap(), newest[..2]);
-    assert_eq!(store.event_recent(Some(newest[0].id), 10).await.unwrap(), newest[1..]);
-    assert!(store.event_recent(Some(EventId(0)), 10).await.unwrap().is_empty());
+    let all = EventFilter::default();
+    assert_eq!(store.event_recent(&all, None, 10).await.unwrap(), newest);
+    assert_eq!(store.event_recent(&all, None, 2).await.unwrap(), newest[..2]);
+    assert_eq!(store.event_recent(&all, Some(newest[0].id), 10).await.unwrap(), newest[1..]);
+    assert!(store.event_recent(&all, Some(EventId(0)), 10).await.unwrap().is_empty());
+    let found = async |registry: Option<&str>, word: Option<&str>| {
+        let filter = EventFilter { registry: registry.map(str::to_owned), word: word.map(str::to_owned) };
+        store.event_recent(&filter, None, 10).await.unwrap().len()
+    };
+    assert_eq!((found(Some("one"), None).await, found(Some("o%"), None).await), (2, 0));
+    assert_eq!((found(None, Some("B-SEED")).await, found(Some("two"), Some("a-seed")).await), (2, 0));
+    // No signs of patterns.
+    for word in ["%", "_", "!", "b%d", "'"] {
+        assert_eq!(found(None, Some(word)).await, 0, "{word}");
+    }
 });
 
 both!(old_events_go_and_leave_no_hole, |store| {

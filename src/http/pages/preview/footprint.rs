@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::Read;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::map::GeoBounds;
@@ -20,6 +21,8 @@ pub(super) struct GeoFootprint {
     pub shapes: Vec<Vec<[f64; 2]>>,
     /// All shapes of the file.
     pub count: usize,
+    /// Positions of the shape that was read last, and whether it was kept.
+    last: (usize, bool),
 }
 
 impl GeoFootprint {
@@ -34,8 +37,20 @@ impl GeoFootprint {
 
     fn add(&mut self, shape: ThinnedShape) {
         self.count += 1;
+        self.last = (shape.seen, self.shapes.len() < MOST_SHAPES);
         if self.shapes.len() < MOST_SHAPES {
             self.shapes.push(shape.finish());
+        }
+    }
+
+    /// Makes points of the shape that was read last.
+    fn separate_last(&mut self) {
+        let (length, is_kept) = self.last;
+        self.count += length - 1;
+        if is_kept {
+            let points = self.shapes.pop().unwrap_or_default();
+            let room = MOST_SHAPES - self.shapes.len();
+            self.shapes.extend(points.into_iter().take(room).map(|point| vec![point]));
         }
     }
 
@@ -78,6 +93,14 @@ impl ThinnedShape {
     }
 }
 
+/// The type of a geometry, as far as it says how to read the coordinates.
+#[derive(Deserialize, PartialEq)]
+enum GeometryType {
+    MultiPoint,
+    #[serde(other)]
+    Another,
+}
+
 /// Looks for coordinates in any value: of features, geometries, and collections of them.
 struct DocumentVisitor<'f>(&'f mut GeoFootprint);
 
@@ -97,8 +120,11 @@ impl<'de> Visitor<'de> for DocumentVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let (before, mut has_points) = (self.0.count, false);
         while let Some(key) = map.next_key::<String>()? {
             match key.as_str() {
+                // Its positions are read as a line would be; the type may follow.
+                "type" => has_points = map.next_value::<GeometryType>()? == GeometryType::MultiPoint,
                 "coordinates" => {
                     if let CoordinatePart::Position(point) = map.next_value_seed(CoordinateVisitor(&mut *self.0))? {
                         self.0.add(ThinnedShape::begin(point));
@@ -107,6 +133,9 @@ impl<'de> Visitor<'de> for DocumentVisitor<'_> {
                 "features" | "geometry" | "geometries" => map.next_value_seed(DocumentVisitor(&mut *self.0))?,
                 _ => _ = map.next_value::<IgnoredAny>()?,
             }
+        }
+        if has_points && self.0.count == before + 1 {
+            self.0.separate_last();
         }
         Ok(())
     }
@@ -253,6 +282,30 @@ mod tests {
         assert_eq!(found.shapes[0], [[-5.0, 7.5]]);
         assert_eq!(found.shapes[1], [[0.0, 0.0], [4.0, 0.0], [4.0, 3.0], [0.0, 0.0]]);
         assert_eq!(found.shapes[5], [[1.0, 1.0], [2.0, 2.0]]);
+    }
+
+    #[test]
+    fn the_points_of_a_multi_point_are_no_line() {
+        for document in [
+            r#"{"type": "MultiPoint", "coordinates": [[1, 2], [3, 4], [5, 6]]}"#,
+            r#"{"coordinates": [[1, 2], [3, 4], [5, 6]], "type": "MultiPoint"}"#,
+        ] {
+            let found = GeoFootprint::read(document.as_bytes()).expect("there are shapes");
+            assert_eq!(found.shapes, [vec![[1.0, 2.0]], vec![[3.0, 4.0]], vec![[5.0, 6.0]]], "{document}");
+            assert_eq!(found.count, 3);
+        }
+        let point = json!({"type": "MultiPoint", "coordinates": [[1, 2]]});
+        assert_eq!(read(&point).map(|found| (found.count, found.shapes.len())), Some((1, 1)));
+        let empty = json!({"type": "MultiPoint", "coordinates": []});
+        let both =
+            json!({"type": "GeometryCollection", "geometries": [{"type": "Point", "coordinates": [1, 2]}, empty]});
+        assert_eq!(read(&both).map(|found| found.count), Some(1));
+        let many: Vec<[f64; 2]> = (0..2000).map(|at| [f64::from(at % 180), 0.0]).collect();
+        let line = json!({"type": "LineString", "coordinates": [[0, 0], [1, 1]]});
+        let all = json!({"type": "GeometryCollection", "geometries": [line, {"type": "MultiPoint", "coordinates": many}, {"type": "MultiPoint", "coordinates": many}]});
+        let found = read(&all).expect("there are shapes");
+        assert_eq!((found.count, found.shapes[0].len(), found.shapes[1].len()), (4001, 2, 1));
+        assert!(found.shapes.len() <= MOST_SHAPES && found.shapes[1..].iter().all(|shape| shape.len() == 1));
     }
 
     #[test]

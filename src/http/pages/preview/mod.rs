@@ -244,7 +244,7 @@ fn text_of(head: &[u8]) -> Option<String> {
 
 /// The map of a GeoJSON file; its bounds in numbers if they are no degrees.
 fn geographic(path: &Path) -> Option<PreviewContent> {
-    let GeoFootprint { bounds, shapes, count } = GeoFootprint::read(whole(path)?)?;
+    let GeoFootprint { bounds, shapes, count, .. } = GeoFootprint::read(whole(path)?)?;
     let bounds = bounds?;
     let shown = if count == 1 { "1 shape".to_owned() } else { format!("{count} shapes") };
     if !bounds.is_in_degrees() {

@@ -36,6 +36,7 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
         .add_form("/run/{id}/stop", Runner, stop)
         .add_form("/run/{id}/again", Runner, again)
         .add_form("/run/{id}/discard", Runner, discard)
+        .add_page("/run/{id}/plots", User, used)
         .add_page("/run/{id}/log/{log}", User, log::show)
         .add_page("/run/{id}/log/{log}/follow", User, log::follow)
 }
@@ -71,6 +72,15 @@ async fn show(
     let is_fragment = frame.is_fragment();
     let page = RunPage::new(frame.in_section(PageSection::Runs), token, detail, (log, last_words), shown);
     if is_fragment { reply(&page.as_main()) } else { reply(&page) }
+}
+
+/// The plots alone, for a page that is open while they grow.
+async fn used(
+    State(app): State<App>,
+    session: UserSession,
+    PathParameters(id): PathParameters<String>,
+) -> Result<Response> {
+    reply(&plots(&app.run_folder(&session, &id).await?).await)
 }
 
 /// Lines of a log; `None` if nothing was printed yet.

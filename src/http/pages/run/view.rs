@@ -188,7 +188,7 @@ impl RunPage {
             purged: summary.purged_at.map(TimeView::of),
             has_files,
             log,
-            plots: plots.filter(|plots| !plots.is_empty()),
+            plots,
             previews: previews.filter(|previews| !previews.is_empty()),
             id,
             run_url,
