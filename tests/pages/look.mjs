@@ -1,15 +1,19 @@
-// Looks at the pages of a running service with Chromium: look.mjs URL FOLDER_OF_HOSTILE_LAYOUT DATA_OF_THE_SERVICE
+// Looks at the pages of a running service with Chromium: look.mjs URL FOLDER_OF_HOSTILE_LAYOUT DATA_OF_THE_SERVICE [WORDS]
+// With words, only the parts whose names contain them, separated by commas, run.
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
 import { chromium } from "playwright-core";
 import { adminParts } from "./admin.mjs";
 import { TEXTS } from "./hostile.mjs";
+import { keyboardParts } from "./keyboard.mjs";
+import { reconnects } from "./reconnect.mjs";
 import { runParts } from "./runs.mjs";
 import { runForm } from "./run-form.mjs";
 import { sessionParts } from "./session.mjs";
 import { systemParts } from "./system.mjs";
+import { tenTasks } from "./tasks.mjs";
 
-const [url, hostile, data] = process.argv.slice(2);
+const [url, hostile, data, words] = process.argv.slice(2);
 const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 
 /** Pages and states: name, path, expected status. */
@@ -375,11 +379,14 @@ const parts = [
   ["tabs", tabs],
   ...sessionParts({ url, open, check, same, looksRight }),
   ...runParts({ open, check, same, looksRight, data }),
+  ["a stream that breaks off", () => reconnects({ url, open, check, same, data })],
+  ...keyboardParts({ url, open, check, same }),
+  ["ten tasks", () => tenTasks({ url, open, check, same, hostile })],
   ...systemParts({ open, check, same, looksRight }),
   ...adminParts({ open, check, same, looksRight, hostile }),
   ["hostile texts", hostileTexts],
 ];
-for (const [name, part] of parts) {
+for (const [name, part] of parts.filter(([name]) => !words || words.split(",").some((word) => name.includes(word)))) {
   const started = Date.now();
   console.log(`-- ${name}`);
   try {

@@ -10,11 +10,11 @@ const time = (seconds) => new Date(CREATED + 1000 * seconds).toISOString();
 const quoted = (value) => (value === null ? "NULL" : typeof value === "number" ? value : `'${String(value).replaceAll("'", "''")}'`);
 
 /** Lines of the log of both streams. */
-const records = (texts, stream = "stdout") =>
+export const records = (texts, stream = "stdout") =>
   texts.map((text, seq) => `${JSON.stringify({ seq, time: time(seq), stream, text })}\n`).join("");
 
 /** Stores a run, with the files of its only attempt; `record` has what is special about it. */
-function store(data, id, status, files = {}, record = {}) {
+export function store(data, id, status, files = {}, record = {}) {
   const folder = join(data, "test-runs", id);
   mkdirSync(join(folder, "attempt-1"), { recursive: true });
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, "attempt-1", name), content);
