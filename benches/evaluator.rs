@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Instant;
 
-use silo::catalog::SearchDoc;
+use silo::catalog::{CatalogueView, SearchDoc};
 use silo::search::{SearchIndex, SearchKind, SearchOrder, SearchRequest};
 use silo::seed::manifest;
 use tantivy::collector::{Collector, SegmentCollector};
@@ -46,7 +46,8 @@ fn main() {
         let (mut our_total, mut their_total) = (0, 0);
         for round in 0..ROUNDS {
             let started = Instant::now();
-            our_total = std::hint::black_box(index.find(&request(text))).expect("a result").total;
+            our_total =
+                std::hint::black_box(index.find(&request(text), &CatalogueView::whole())).expect("a result").total;
             let took = started.elapsed();
             let started = Instant::now();
             let query = query(&searcher, text);
@@ -126,6 +127,9 @@ fn doc(number: usize) -> SearchDoc {
         is_verified: false,
         is_secondary: false,
         changed_at: number as i64,
+        registry_id: 1,
+        origin_id: job as i64 + 1,
+        group_id: job as i64 + 1,
     }
 }
 

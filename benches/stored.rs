@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use silo::catalog::{
-    ContentOutcome, DigestContent, ImageId, NewRegistry, RegistryId, RegistryKind, ScanState, ScanTrigger, TagChanges,
+    ContentOutcome, DigestContent, ImageId, NewRegistry, RegistryId, RegistryKind, RegistryVisibility, ScanState,
+    ScanTrigger, TagChanges,
 };
 use silo::clock::Clock;
 use silo::registry::{FetchedContent, ImageConfig};
@@ -121,5 +122,6 @@ fn registry() -> NewRegistry {
         exclude: Vec::new(),
         repositories: Vec::new(),
         schedule: "off".to_owned(),
+        visibility: RegistryVisibility::Public,
     }
 }

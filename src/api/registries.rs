@@ -41,6 +41,15 @@ pub struct RegistryAddForm {
     pub verified: bool,
     #[serde(default)]
     pub verified_namespaces: Vec<String>,
+    /// `public` if null.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub member_groups: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintainers: Vec<String>,
 }
 
 /// Of `PATCH /api/v1/registries/{id}`. A merge patch (RFC 7396): absent members keep their values, null removes them, as
@@ -84,6 +93,15 @@ pub struct RegistryChangeForm {
     pub verified: Option<bool>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub verified_namespaces: Option<Vec<String>>,
+    /// This and the following members are for admins only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<String>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub members: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub member_groups: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    pub maintainers: Option<Vec<String>>,
 }
 
 /// Of `POST /api/v1/registry-kinds`.
@@ -170,6 +188,18 @@ pub struct RegistryReply {
     pub verified: bool,
     /// Namespaces that an admin has verified; the empty one stands for repositories without a slash.
     pub verified_namespaces: Vec<String>,
+    /// Who sees it: see [`crate::catalog::RegistryVisibility`].
+    #[serde(default)]
+    pub visibility: WireWord,
+    /// Names of the users that see it if it is private. For admins only, as are the following members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub members: Option<Vec<String>>,
+    /// Names of the groups whose users see it if it is private.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_groups: Option<Vec<String>>,
+    /// Names of the users who may scan it, edit it and make its hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintainers: Option<Vec<String>>,
     /// Notes for its admin; only in replies to adding and changing it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,

@@ -42,3 +42,19 @@ pub struct UserOverviewReply {
     /// Number of sessions that have not ended.
     pub sessions: u64,
 }
+
+/// Users under a name, to make them members of registries together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupReply {
+    pub name: String,
+    /// Names of users, in order.
+    pub users: Vec<String>,
+}
+
+/// Of `PUT /api/v1/groups/{name}`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupForm {
+    /// Names of users.
+    pub users: Vec<String>,
+}

@@ -106,7 +106,7 @@ impl App {
         let known = match username.chars().count() > LONGEST_NAME {
             true => None,
             // One query whether or not the user exists, so that the response time does not reveal names.
-            false => inner.store.login_account(username, &network).await?,
+            false => inner.whole_store.login_account(username, &network).await?,
         };
         // Unknown names are not logged: users sometimes type their password there.
         let named = known.as_ref().map_or("unknown", |known| known.user.username.as_str()).to_owned();
@@ -131,7 +131,7 @@ impl App {
         };
         inner.throttle.succeeded(counted);
         if !network.is_empty() {
-            inner.store.login_network_keep(user.id, &network, inner.clock.now()).await?;
+            inner.whole_store.login_network_keep(user.id, &network, inner.clock.now()).await?;
         }
         self.session_begin(user, caller, kind, name).await
     }
@@ -157,7 +157,7 @@ impl App {
             address: caller.address.map(|address| address.to_string()).unwrap_or_default(),
             agent: caller.agent.clone(),
         };
-        inner.store.session_insert(user.id, &session).await?;
+        inner.whole_store.session_insert(user.id, &session).await?;
         tracing::info!(account = user.username, kind = kind.as_str(), "logged in");
         let claims = TokenClaims {
             jti: session.id,
@@ -203,7 +203,7 @@ impl App {
         const INVALID: Error = Error::Unauthenticated("Invalid authorization token");
         let now = self.0.clock.now();
         let claims = self.0.tokens.verify(token, now).filter(|claims| claims.ticket == is_ticket).ok_or(INVALID)?;
-        let found = self.0.store.session_user(&claims.jti, now).await?.ok_or(INVALID)?;
+        let found = self.0.whole_store.session_user(&claims.jti, now).await?.ok_or(INVALID)?;
         // A ticket is for one stream, and expires before its session.
         if !is_ticket && now - found.last_used_at >= USE_STEP {
             self.session_used(&claims, found.kind, now).await;
@@ -217,7 +217,7 @@ impl App {
         const LONGEST: Duration = Duration::from_secs(1);
         let ends_at = DateTime::from_timestamp(claims.exp, 0).filter(|_| kind == SessionKind::Page);
         let expires_at = ends_at.map(|ends_at| ends_at.min(now + PAGE_IDLE));
-        let note = self.0.store.session_touch(&claims.jti, now, expires_at);
+        let note = self.0.whole_store.session_touch(&claims.jti, now, expires_at);
         match tokio::time::timeout(LONGEST, note).await {
             Ok(Ok(())) => {}
             Ok(Err(why)) => tracing::debug!(%why, "the use of a session is not noted"),
@@ -243,7 +243,7 @@ impl App {
 
     /// Revokes the session's token.
     pub async fn logout(&self, session: &UserSession) -> Result<()> {
-        self.0.store.session_delete(&session.jti).await?;
+        self.0.whole_store.session_delete(&session.jti).await?;
         self.0.signals.users_changed.send_modify(|count| *count += 1);
         tracing::info!("logged out");
         Ok(())
@@ -256,7 +256,7 @@ impl App {
         let mut changed = self.0.signals.users_changed.subscribe();
         loop {
             _ = tokio::time::timeout(LOOK, changed.changed()).await;
-            match self.0.store.session_user(&session.jti, self.0.clock.now()).await {
+            match self.0.whole_store.session_user(&session.jti, self.0.clock.now()).await {
                 Ok(Some(found)) if found.user.role == session.user.role => {}
                 Ok(_) => return,
                 Err(why) => tracing::warn!(%why, "whether a session is over cannot be read"),
@@ -273,11 +273,11 @@ impl App {
             "" => UserRole::User,
             word => role_named(word)?,
         };
-        let others = self.0.store.user_list().await?;
+        let others = self.0.whole_store.user_list().await?;
         check_user_name(&new.username, others.iter().map(|user| user.username.as_str()))?;
         check_password(&new.password)?;
         let hash = self.0.passwords.hash(&new.password).await;
-        match self.0.store.user_insert(&new.username, &hash, role, self.0.clock.now()).await {
+        match self.0.whole_store.user_insert(&new.username, &hash, role, self.0.clock.now()).await {
             Err(store::Error::Duplicate(_)) => {
                 Err(Error::Duplicate(format!("User already exists with name {}", new.username)))
             }
@@ -291,17 +291,17 @@ impl App {
 
     /// All users, by id.
     pub async fn user_list(&self) -> Result<Vec<UserAccount>> {
-        Ok(self.0.store.user_list().await?)
+        Ok(self.0.whole_store.user_list().await?)
     }
 
     /// One user.
     pub async fn user_get(&self, id: UserId) -> Result<UserAccount> {
-        self.0.store.user_get(id).await?.ok_or_else(|| Error::NotFound("No user found with that ID".to_owned()))
+        self.0.whole_store.user_get(id).await?.ok_or_else(|| Error::NotFound("No user found with that ID".to_owned()))
     }
 
     /// A user by name.
     pub async fn user_by_name(&self, username: &str) -> Result<UserAccount> {
-        let known = self.0.store.user_by_name(username).await?;
+        let known = self.0.whole_store.user_by_name(username).await?;
         known.map(|(user, _)| user).ok_or_else(|| Error::NotFound(format!("There is no user named '{username}'")))
     }
 
@@ -310,7 +310,7 @@ impl App {
     /// # Errors
     /// [`Error::Conflict`] for the last admin.
     pub async fn user_delete(&self, id: UserId) -> Result<()> {
-        if self.0.store.user_delete(id).await? {
+        if self.0.whole_store.user_delete(id).await? {
             tracing::info!(account = %id, "account deleted");
         }
         self.0.signals.users_changed.send_modify(|count| *count += 1);
@@ -330,7 +330,7 @@ impl App {
             .throttle
             .reserve(&user.username, origin, inner.clock.now())
             .map_err(|wait| Error::Throttled { what: "Too many wrong passwords", wait })?;
-        let hash = inner.store.user_by_name(&user.username).await?.map(|(_, hash)| hash);
+        let hash = inner.whole_store.user_by_name(&user.username).await?.map(|(_, hash)| hash);
         if !inner.passwords.verify(hash, old).await {
             tracing::warn!(account = user.username, "password not changed: the old one was wrong");
             return Err(Error::Invalid("The old password is wrong".to_owned()));
@@ -346,7 +346,7 @@ impl App {
         spared: Option<&str>,
     ) -> Result<()> {
         let hash = self.0.passwords.hash(password).await;
-        if !self.0.store.user_set_password(user.id, &hash, spared).await? {
+        if !self.0.whole_store.user_set_password(user.id, &hash, spared).await? {
             return Err(Error::NotFound("No user found with that ID".to_owned()));
         }
         if user.username == self.settings().admin.username {

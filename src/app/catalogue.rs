@@ -19,35 +19,35 @@ pub struct JobDetail {
 impl App {
     /// All images, by id.
     pub async fn image_list(&self) -> Result<Vec<CatalogueImage>> {
-        Ok(self.0.store.image_list().await?)
+        Ok(self.store().image_list().await?)
     }
 
     /// A page of images.
     pub async fn image_page(&self, filter: &ImageFilter, page: &ListPage<ImageOrder>) -> Result<Vec<CatalogueImage>> {
-        Ok(self.0.store.image_page(filter, page).await?)
+        Ok(self.store().image_page(filter, page).await?)
     }
 
     /// One image.
     pub async fn image_get(&self, id: ImageId) -> Result<CatalogueImage> {
-        self.0.store.image_get(id).await?.ok_or_else(|| Error::NotFound("No image found with that ID".to_owned()))
+        self.store().image_get(id).await?.ok_or_else(|| Error::NotFound("No image found with that ID".to_owned()))
     }
 
     /// Where an image's tag pointed before, newest first.
     pub async fn image_history(&self, id: ImageId) -> Result<Vec<PastDigest>> {
         /// Tags such as `latest` may move every day.
         const MOST: u32 = 100;
-        Ok(self.0.store.image_history(id, MOST).await?)
+        Ok(self.store().image_history(id, MOST).await?)
     }
 
     /// All jobs, by id.
     pub async fn job_list(&self) -> Result<Vec<JobDetail>> {
-        let jobs = self.0.store.job_list().await?;
-        Ok(with_versions(jobs, self.0.store.job_version_list(None).await?))
+        let jobs = self.store().job_list().await?;
+        Ok(with_versions(jobs, self.store().job_version_list(None).await?))
     }
 
     /// A page of jobs, each with its latest image.
     pub async fn job_page(&self, filter: &JobFilter, page: &ListPage<NameOrder>) -> Result<Vec<JobSummary>> {
-        Ok(self.0.store.job_page(filter, page).await?)
+        Ok(self.store().job_page(filter, page).await?)
     }
 
     /// A page of a job's origins, by id; of one group only, if given.
@@ -59,7 +59,7 @@ impl App {
         limit: u32,
     ) -> Result<Vec<JobOrigin>> {
         let job = self.job_summary(job).await?.job.id;
-        Ok(self.0.store.job_origin_page(job, group, after, limit).await?)
+        Ok(self.store().job_origin_page(job, group, after, limit).await?)
     }
 
     /// One job.
@@ -70,20 +70,20 @@ impl App {
 
     /// Jobs in the order of `ids`, without those that no longer exist.
     pub(super) async fn job_list_by_ids(&self, ids: &[JobId]) -> Result<Vec<JobDetail>> {
-        let jobs = self.0.store.job_list_by_ids(ids).await?;
-        Ok(with_versions(jobs, self.0.store.job_version_list(Some(ids)).await?))
+        let jobs = self.store().job_list_by_ids(ids).await?;
+        Ok(with_versions(jobs, self.store().job_version_list(Some(ids)).await?))
     }
 
     /// All job versions, by id.
     pub async fn job_version_list(&self) -> Result<Vec<JobVersionWithImages>> {
-        let mut versions = self.0.store.job_version_list(None).await?;
+        let mut versions = self.store().job_version_list(None).await?;
         versions.sort_by_key(|version| version.job_version.id);
         Ok(versions)
     }
 
     /// One job version.
     pub async fn job_version_get(&self, id: JobVersionId) -> Result<JobVersionWithImages> {
-        let known = self.0.store.job_version_get(id).await?;
+        let known = self.store().job_version_get(id).await?;
         known.ok_or_else(|| Error::NotFound("No job version found with that ID".to_owned()))
     }
 }

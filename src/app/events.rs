@@ -30,7 +30,7 @@ impl App {
         before: Option<EventId>,
         limit: u32,
     ) -> Result<RecentEvents> {
-        let mut events = self.0.store.event_recent(filter, before, limit + 1).await?;
+        let mut events = self.store().event_recent(filter, before, limit + 1).await?;
         let has_older = events.len() > limit as usize;
         events.truncate(limit as usize);
         Ok(RecentEvents { events, has_older })
@@ -38,7 +38,7 @@ impl App {
 
     /// The start position after a given event.
     pub async fn event_start(&self, after: EventId) -> Result<EventStart> {
-        let range = self.0.store.event_range().await?;
+        let range = self.store().event_range().await?;
         Ok(EventStart {
             after: after.clamp(range.pruned, range.newest),
             missed: after < range.pruned || after > range.newest,
@@ -47,12 +47,12 @@ impl App {
 
     /// The newest event's id, where a client starts that wants only future events.
     pub async fn event_newest(&self) -> Result<EventId> {
-        Ok(self.0.store.event_range().await?.newest)
+        Ok(self.store().event_range().await?.newest)
     }
 
     /// Events after `after`, in order. Brings the index up to date first, so that searches find what the events report.
     pub async fn event_list(&self, query: &EventQuery, after: EventId, limit: u32) -> Result<Vec<ImageEvent>> {
-        let events = self.0.store.event_list(query, after, limit).await?;
+        let events = self.store().event_list(query, after, limit).await?;
         if !events.is_empty()
             && let Err(why) = self.index_bring_up_to_date().await
         {
@@ -62,19 +62,19 @@ impl App {
         Ok(events)
     }
 
-    /// A number that rises whenever the feed may have changed. Searches then see the catalogue as of this call.
-    pub async fn feed_revision(&self) -> Result<i64> {
+    /// A text that changes whenever the feed may have changed. Searches then see the catalogue as of this call.
+    pub async fn feed_revision(&self) -> Result<String> {
         self.index_bring_up_to_date().await?;
-        Ok(self.0.index.revision())
+        self.images_tag().await
     }
 
     /// Images that match a query (all for an empty one), newest first.
     pub async fn feed_images(&self, query: &str, limit: u32) -> Result<Vec<CatalogueImage>> {
         if matches!(query.trim(), "" | "+") {
-            return Ok(self.0.store.image_newest(limit).await?);
+            return Ok(self.store().image_newest(limit).await?);
         }
         let hits = self.search(Some(query), SearchKind::Image, &super::SearchOptions::ALL).await?;
         let ids: Vec<ImageId> = hits.hits.iter().map(|hit| ImageId(hit.id)).collect();
-        Ok(self.0.store.image_newest_among(&ids, limit as usize).await?)
+        Ok(self.store().image_newest_among(&ids, limit as usize).await?)
     }
 }

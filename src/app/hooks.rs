@@ -49,7 +49,7 @@ impl App {
         }
         let token = random_id();
         let sealed = secret.map(|secret| self.0.sealer.seal(&place(&registry.name), secret));
-        if !self.0.store.registry_set_hook(id, Some(&hook_digest(&token)), sealed.as_deref()).await? {
+        if !self.0.whole_store.registry_set_hook(id, Some(&hook_digest(&token)), sealed.as_deref()).await? {
             return Err(Error::NotFound("No registry found with that ID".to_owned()));
         }
         tracing::info!(registry = registry.name, is_signed = secret.is_some(), "hook created");
@@ -59,7 +59,7 @@ impl App {
 
     /// Removes a registry's hook; no error if it has none.
     pub async fn hook_remove(&self, id: RegistryId) -> Result<()> {
-        match self.0.store.registry_set_hook(id, None, None).await? {
+        match self.0.whole_store.registry_set_hook(id, None, None).await? {
             true => {
                 tracing::info!(registry = %id, "hook removed");
                 Ok(())
@@ -75,7 +75,7 @@ impl App {
     /// wrong signature, [`Error::Invalid`] for a body that is no notification.
     pub async fn hook_receive(&self, token: &str, notification: HookNotification<'_>) -> Result<Vec<String>> {
         // Looked up by its hash: the response time reveals nothing about existing tokens.
-        let Some(registry) = self.0.store.registry_by_hook(&hook_digest(token)).await? else {
+        let Some(registry) = self.0.whole_store.registry_by_hook(&hook_digest(token)).await? else {
             count("unknown", "no-such-hook");
             return Err(Error::NotFound("There is no such hook".to_owned()));
         };
@@ -104,7 +104,7 @@ impl App {
         let now = self.0.clock.now();
         // Each further repository counts as a notification against the rate limit.
         self.0.hook_pace.charge(registry.id, repositories.len() - 1, now);
-        let waiting = self.0.store.hint_count(registry.id).await?;
+        let waiting = self.0.whole_store.hint_count(registry.id).await?;
         if repositories.len() > MOST_NAMED || waiting + repositories.len() as u64 > MOST_WAITING {
             // An active scan is joined; what it may miss, the next scheduled scan finds.
             self.scan_request(registry.id, ScanTrigger::Schedule).await?;
@@ -119,7 +119,7 @@ impl App {
             );
             return Ok(repositories);
         }
-        self.0.store.hint_insert(registry.id, &repositories, now).await?;
+        self.0.whole_store.hint_insert(registry.id, &repositories, now).await?;
         self.scan_request(registry.id, ScanTrigger::Hook).await?;
         count(sender, "taken");
         tracing::debug!(registry = registry.name, sender, ?repositories, "notification of a change in the registry");
@@ -127,7 +127,7 @@ impl App {
     }
 
     async fn check_signature(&self, registry: &RegistryRecord, notification: HookNotification<'_>) -> Result<()> {
-        let Some(sealed) = self.0.store.registry_sealed_hook_secret(registry.id).await? else { return Ok(()) };
+        let Some(sealed) = self.0.whole_store.registry_sealed_hook_secret(registry.id).await? else { return Ok(()) };
         let secret = self.0.sealer.open(&place(&registry.name), &sealed).map_err(|why| {
             Error::Internal(format!("the secret of the hook of registry {} cannot be read: {why}", registry.name))
         })?;

@@ -31,7 +31,7 @@ impl App {
     /// Prepares the index before the first request, if that is quick. Otherwise searches are answered with "being
     /// built" until it is ready, and the rest of the service works.
     pub(super) async fn index_start(&self) -> Result<()> {
-        let state = self.0.store.catalogue_state().await?;
+        let state = self.0.whole_store.catalogue_state().await?;
         if let Ok(serving) = self.0.index.serving() {
             let (indexed, count) = (serving.revision(), serving.count());
             // For a catalogue that it does not hold, the index finds nothing; "being built" is the better answer.
@@ -49,7 +49,7 @@ impl App {
     /// Writes changes of the catalogue to the index. On return, searches see the catalogue as of this call; or they
     /// report that the index is being built, if that takes longer than `PATIENCE`.
     pub async fn index_bring_up_to_date(&self) -> Result<()> {
-        if self.0.index.revision() > self.0.store.catalogue_revision().await? {
+        if self.0.index.revision() > self.0.whole_store.catalogue_revision().await? {
             self.index_leave();
         }
         if self.0.index.serving().is_err() {
@@ -97,10 +97,10 @@ impl App {
         }
         let serving = self.0.index.serving()?;
         let indexed = serving.revision();
-        if indexed == self.0.store.catalogue_revision().await? {
+        if indexed == self.0.whole_store.catalogue_revision().await? {
             return Ok(());
         }
-        let state = self.0.store.catalogue_state().await?;
+        let state = self.0.whole_store.catalogue_state().await?;
         self.index_write(&serving, indexed, PriorIndexing::Maybe, |_| {}).await?;
         self.index_commit(serving, indexed, state).await?;
         self.0.signals.revision.send_replace(state.revision);
@@ -117,10 +117,10 @@ impl App {
             let seen = Arc::clone(&serving);
             spawn_blocking(move || seen.commit(indexed)).await??;
             // Removed images are found by comparing all ids, which is expensive; so compare the counts first.
-            let gone = if self.0.store.catalogue_state().await? == state && serving.count() == state.images {
+            let gone = if self.0.whole_store.catalogue_state().await? == state && serving.count() == state.images {
                 Vec::new()
             } else {
-                let current: HashSet<i64> = self.0.store.image_ids().await?.into_iter().collect();
+                let current: HashSet<i64> = self.0.whole_store.image_ids().await?.into_iter().collect();
                 let seen = Arc::clone(&serving);
                 let indexed = spawn_blocking(move || seen.ids()).await??;
                 indexed.into_iter().filter(|id| !current.contains(id)).collect()
@@ -136,14 +136,14 @@ impl App {
     async fn index_build(&self) -> Result<()> {
         let started = Instant::now();
         let index = self.0.index.clone();
-        let images = self.0.store.catalogue_state().await?.images;
+        let images = self.0.whole_store.catalogue_state().await?.images;
         let next = spawn_blocking(move || index.begin(images)).await??;
         let (mut indexed, mut written) = (0, HashSet::new());
         self.index_write_all(&next, &mut indexed, &mut written).await?;
         // Changes made meanwhile; from here on nothing is committed to the old generation.
         let _following = self.0.index_sync.lock().await;
         self.index_write_all(&next, &mut indexed, &mut written).await?;
-        let current: HashSet<i64> = self.0.store.image_ids().await?.into_iter().collect();
+        let current: HashSet<i64> = self.0.whole_store.image_ids().await?.into_iter().collect();
         let gone: Vec<i64> = written.difference(&current).copied().collect();
         let index = self.0.index.clone();
         spawn_blocking(move || {
@@ -166,7 +166,7 @@ impl App {
         written: &mut HashSet<i64>,
     ) -> Result<()> {
         loop {
-            let revision = self.0.store.catalogue_revision().await?;
+            let revision = self.0.whole_store.catalogue_revision().await?;
             if *indexed == revision {
                 return Ok(());
             }
@@ -188,7 +188,7 @@ impl App {
         before: PriorIndexing,
         mut tell: impl FnMut(&[i64]),
     ) -> Result<()> {
-        let store = &self.0.store.in_background();
+        let store = &self.0.whole_store.in_background();
         let mut images = store.image_changes(since, ImageId(0), BATCH).await?;
         while let Some(last) = images.last() {
             let last = last.id;

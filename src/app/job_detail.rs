@@ -77,7 +77,7 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`]
     pub async fn job_summary(&self, job: &JobKey) -> Result<JobSummary> {
-        let store = &self.0.store;
+        let store = self.store();
         let (id, missing) = match job {
             JobKey::Id(id) => (Some(*id), "No job found with that ID"),
             JobKey::Name(name) => (store.job_id_by_name(name).await?, "No job found with that name"),
@@ -97,7 +97,7 @@ impl App {
         /// Most groups of a job, and most origins of a group; the paged list of origins has all of them.
         const MOST_GROUPS: u32 = 50;
         const MOST_ORIGINS: u32 = 20;
-        let store = &self.0.store;
+        let store = self.store();
         let mut summary = self.job_summary(job).await?;
         let id = summary.job.id;
         if summary.group_count > 1 {
@@ -137,10 +137,10 @@ impl App {
             return Err(Error::NotFound("This version of the job has no image with that ID".to_owned()));
         }
         let package = &image.facts.package_version;
-        let places = self.0.store.image_places(image.job_version_id, package, MOST_PLACES).await?;
+        let places = self.store().image_places(image.job_version_id, package, MOST_PLACES).await?;
         let history = self.image_history(id).await?;
         let [cwl, script] = [ExportFormat::Cwl, ExportFormat::Script].map(|format| export(&image, format));
-        let registry = self.0.store.registry_get(image.registry_id).await?;
+        let registry = self.store().registry_get(image.registry_id).await?;
         Ok(JobImageDetail { job, image, history, places, registry, cwl, script })
     }
 
@@ -150,7 +150,7 @@ impl App {
     /// [`Error::NotFound`]
     pub async fn image_and_rank(&self, id: ImageId) -> Result<(CatalogueImage, bool)> {
         let image = self.image_get(id).await?;
-        let first = self.0.store.image_places(image.job_version_id, &image.facts.package_version, 1).await?;
+        let first = self.store().image_places(image.job_version_id, &image.facts.package_version, 1).await?;
         Ok((image, first.first().is_some_and(|first| first.image_id == id)))
     }
 

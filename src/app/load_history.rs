@@ -83,7 +83,7 @@ impl App {
 
     /// Ends an interval: adds its sample. The first call only begins one.
     pub async fn load_sample(&self) {
-        let runs_queued = self.0.store.run_counts_active().await.ok().map(|counts| counts.accepted);
+        let runs_queued = self.store().run_counts_active().await.ok().map(|counts| counts.accepted);
         let mut history = self.0.load.history.lock();
         let (now, scan_requests) = (self.0.clock.elapsed(), self.0.hosts.requests());
         let seconds = history.last.map(|(last, _)| now.saturating_sub(last).as_secs_f64());

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::{App, Error, Result};
-use crate::catalog::{RegistryId, RegistryRecord, ScanId, ScanRecord};
+use crate::catalog::{RegistryId, RegistryRecord, RegistryVisibility, ScanId, ScanRecord};
 
 impl App {
     /// Updates the gauges. While the database is unreachable they keep their values.
@@ -29,8 +29,8 @@ impl App {
     /// Counts a scan that ended in this process.
     pub(super) async fn count_scan(&self, id: ScanId) {
         let counted = async {
-            let Some(scan) = self.0.store.scan_get(id).await? else { return Ok(()) };
-            if let Some(registry) = self.0.store.registry_get(scan.registry_id).await? {
+            let Some(scan) = self.0.whole_store.scan_get(id).await? else { return Ok(()) };
+            if let Some(registry) = self.0.whole_store.registry_get(scan.registry_id).await? {
                 count(&registry, &scan);
             }
             Ok::<_, Error>(())
@@ -41,7 +41,7 @@ impl App {
     }
 
     async fn describe_catalogue(&self) -> Result<()> {
-        let store = &self.0.store;
+        let store = &self.0.whole_store;
         // The index is read first, so that it never appears ahead of the catalogue.
         let indexed = self.0.index.revision();
         let revision = store.catalogue_revision().await?;
@@ -84,7 +84,12 @@ impl App {
 pub(super) type RegistryLabels = [(&'static str, String); 2];
 
 fn labels(registry: &RegistryRecord) -> RegistryLabels {
-    [("registry", registry.name.clone()), ("kind", registry.kind.as_str().to_owned())]
+    // Whoever may read the metrics need not know the names of closed registries.
+    let name = match registry.visibility {
+        RegistryVisibility::Public => registry.name.clone(),
+        RegistryVisibility::Internal | RegistryVisibility::Private => format!("registry-{}", registry.id),
+    };
+    [("registry", name), ("kind", registry.kind.as_str().to_owned())]
 }
 
 fn count(registry: &RegistryRecord, scan: &ScanRecord) {

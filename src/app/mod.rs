@@ -33,6 +33,7 @@ mod start;
 mod system;
 mod users;
 mod validate;
+mod visibility;
 
 use std::sync::Arc;
 
@@ -76,13 +77,14 @@ pub use start::FirstAdmin;
 pub use system::{SystemDisk, SystemStatus};
 pub use users::UserChange;
 pub use validate::ManifestSource;
+pub use visibility::{RegistryAccessChange, visibility_named};
 
 /// How long a network stays known after its last login.
 const KNOWN_NETWORK_AGE: TimeDelta = TimeDelta::days(90);
 
-/// The application. Cheap to clone; clones share everything.
+/// The application, as one reader sees it. Cheap to clone; clones share everything.
 #[derive(Clone)]
-pub struct App(Arc<AppState>);
+pub struct App(Arc<AppState>, visibility::AppReader);
 
 struct AppState {
     settings: ServiceSettings,
@@ -91,7 +93,9 @@ struct AppState {
     /// Private addresses that inputs may be fetched from.
     inputs_private: PrivateNetworkPolicy,
     clock: Clock,
-    store: Store,
+    /// With everything; use cases read [`App::store`].
+    whole_store: Store,
+    closed_registries: visibility::ClosedRegistryCache,
     index: SearchIndex,
     passwords: PasswordHashing,
     tokens: TokenIssuer,
@@ -191,7 +195,7 @@ impl App {
     /// The first failure, after all were tried.
     pub async fn clean_up(&self) -> Result<()> {
         let (now, events) = (self.0.clock.now(), &self.settings().events);
-        let store = self.0.store.in_background();
+        let store = self.store().in_background();
         let latest = now + TimeDelta::hours(i64::from(self.settings().auth.token_hours));
         let sessions = store.session_prune(now, latest).await.map(drop).map_err(Error::from);
         let networks = store.login_network_prune(now - KNOWN_NETWORK_AGE).await.map(drop).map_err(Error::from);
@@ -211,6 +215,6 @@ impl App {
 
     /// Closes the database. Nothing may be called afterwards.
     pub async fn close(&self) {
-        self.0.store.close().await;
+        self.store().close().await;
     }
 }

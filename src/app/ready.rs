@@ -32,7 +32,7 @@ impl App {
     /// # Errors
     /// What cannot be reached or written, for operators.
     pub async fn ready(&self) -> Result<(), String> {
-        self.0.store.ping().await.map_err(|why| {
+        self.store().ping().await.map_err(|why| {
             tracing::error!(%why, "the database does not answer");
             "the database does not answer".to_owned()
         })?;
@@ -70,7 +70,7 @@ impl App {
     }
 
     async fn database_writable(&self) -> Result<(), String> {
-        match timeout(PATIENCE, self.0.store.write_check()).await {
+        match timeout(PATIENCE, self.store().write_check()).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => {
                 tracing::error!(%why, "the database cannot be written");

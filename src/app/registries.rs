@@ -7,9 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::registry_access::RegistrySecret;
 use super::registry_check::{RegistryCheck, RegistryForm, check_form, checked_marks};
+use super::visibility::RegistryAccessChange;
 use super::{App, Error, Result};
 use crate::catalog::{
-    NewRegistry, RegistryId, RegistryLoss, RegistryRecord, RegistrySize, RepositoryFilter, ScanRecord,
+    NewRegistry, RegistryId, RegistryLoss, RegistryMembers, RegistryRecord, RegistrySize, RepositoryFilter, ScanRecord,
     ScannedRepository, SecretChange, VerifiedMarks,
 };
 use crate::registry;
@@ -32,11 +33,13 @@ pub struct RegistryChange {
     /// Whether the whole registry is verified.
     pub verified: Option<bool>,
     pub verified_namespaces: Option<Vec<String>>,
+    /// Who sees and maintains it.
+    pub access: RegistryAccessChange,
 }
 
 impl RegistryChange {
-    /// Whether it changes verification marks only, nothing that concerns requests to the registry.
-    fn is_about_marks_only(&self) -> bool {
+    /// Whether it changes nothing that concerns requests to the registry.
+    fn is_local(&self) -> bool {
         let Self { url, org, username, password, ca, client_certificate, client_key, include, exclude, .. } = self;
         let texts = [url, org, username, ca, client_certificate, &self.schedule];
         let lists = [include, exclude, &self.repositories];
@@ -77,6 +80,8 @@ pub struct RegistryStatus {
     /// The newest scan of the whole registry, also while it is queued or runs.
     pub last_scan: Option<ScanRecord>,
     pub size: RegistrySize,
+    /// Who sees it if it is private, and who maintains it.
+    pub members: RegistryMembers,
 }
 
 impl App {
@@ -87,19 +92,24 @@ impl App {
     pub async fn registry_add(&self, form: &RegistryForm) -> Result<CheckedRegistry> {
         let (new, notes) = self.registry_new(form).await?;
         let marks = checked_marks(&form.verified)?;
+        let members = self.member_ids(&form.members).await?;
         let secrets = SealedSecrets {
             password: self.sealed(RegistrySecret::Password, &form.name, &form.password),
             client_key: self.sealed(RegistrySecret::ClientKey, &form.name, &form.client_key),
         };
         let now = self.0.clock.now();
-        let registry = match self.0.store.registry_insert(&new, &secrets, now).await {
+        let registry = match self.store().registry_insert(&new, &secrets, now).await {
             Err(store::Error::Duplicate(_)) => return Err(duplicate(&form.name)),
             other => other?,
         };
+        self.visibility_changed();
+        if form.members != RegistryMembers::default() {
+            self.0.whole_store.registry_set_members(registry.id, &members).await?;
+        }
         tracing::info!(registry = registry.name, url = registry.url, "registry added");
         // The schedule task would set it within a minute; set here, the reply shows it.
         let next_scan_at = self.next_scan_of(&registry, now);
-        self.0.store.registry_set_next_scan(registry.id, next_scan_at).await?;
+        self.store().registry_set_next_scan(registry.id, next_scan_at).await?;
         let registry = self.registry_marked(RegistryRecord { next_scan_at, ..registry }, marks).await?;
         Ok(CheckedRegistry { registry, notes })
     }
@@ -114,12 +124,17 @@ impl App {
         let namespaces = change.verified_namespaces.as_ref().unwrap_or(&old.verified.namespaces).clone();
         let marks =
             checked_marks(&VerifiedMarks { registry: change.verified.unwrap_or(old.verified.registry), namespaces })?;
-        let CheckedRegistry { registry, notes } = if change.is_about_marks_only() {
+        let CheckedRegistry { registry, notes } = if change.is_local() {
             CheckedRegistry { registry: old, notes: Vec::new() }
         } else {
             self.registry_reconnected(old, change).await?
         };
-        Ok(CheckedRegistry { registry: self.registry_marked(registry, marks).await?, notes })
+        let registry = self.registry_marked(registry, marks).await?;
+        if change.access.is_empty() {
+            return Ok(CheckedRegistry { registry, notes });
+        }
+        self.registry_change_access(id, &change.access).await?;
+        Ok(CheckedRegistry { registry: self.registry_get(id).await?, notes })
     }
 
     /// Stores verification marks, if they changed; the registry as it is then.
@@ -127,7 +142,7 @@ impl App {
         if marks == registry.verified {
             return Ok(registry);
         }
-        if !self.0.store.registry_verify(registry.id, &registry.verified, &marks, self.0.clock.now()).await? {
+        if !self.store().registry_verify(registry.id, &registry.verified, &marks, self.0.clock.now()).await? {
             return Err(changed_meanwhile(&registry));
         }
         tracing::info!(
@@ -158,7 +173,7 @@ impl App {
             password: sealed(RegistrySecret::Password, keeps_password, &form.password),
             client_key: sealed(RegistrySecret::ClientKey, keeps_key, &form.client_key),
         };
-        let registry = self.0.store.registry_update(&old, &new, &secrets).await?;
+        let registry = self.store().registry_update(&old, &new, &secrets).await?;
         let registry = registry.ok_or_else(|| changed_meanwhile(&old))?;
         let secrets_given = !change.password.is_kept() || !change.client_key.is_kept();
         tracing::info!(registry = registry.name, url = registry.url, secrets_given, "registry changed");
@@ -166,7 +181,7 @@ impl App {
             return Ok(CheckedRegistry { registry, notes });
         }
         let next_scan_at = self.next_scan_of(&registry, self.0.clock.now());
-        self.0.store.registry_set_next_scan(id, next_scan_at).await?;
+        self.store().registry_set_next_scan(id, next_scan_at).await?;
         Ok(CheckedRegistry { registry: RegistryRecord { next_scan_at, ..registry }, notes })
     }
 
@@ -176,7 +191,7 @@ impl App {
         let list = |given: &Option<Vec<String>>, old: &[String]| given.clone().unwrap_or_else(|| old.to_vec());
         let (url, username) = (text(&change.url, &old.url), text(&change.username, &old.username));
         let client_certificate = text(&change.client_certificate, &old.client_certificate);
-        let sealed = self.0.store.registry_secrets(old.id).await?;
+        let sealed = self.store().registry_secrets(old.id).await?;
         // A secret is removed with the user name or certificate it belongs to. One that is replaced need not be
         // readable.
         let secret =
@@ -201,6 +216,8 @@ impl App {
             repositories: list(&change.repositories, &old.repositories),
             schedule: text(&change.schedule, &old.schedule),
             verified: old.verified.clone(),
+            visibility: old.visibility,
+            members: RegistryMembers::default(),
             url,
             username,
             client_certificate,
@@ -238,7 +255,7 @@ impl App {
 
     async fn registry_new(&self, form: &RegistryForm) -> Result<(NewRegistry, Vec<String>)> {
         check_form(form)?;
-        if self.0.store.registry_by_name(&form.name).await?.is_some() {
+        if self.store().registry_by_name(&form.name).await?.is_some() {
             return Err(duplicate(&form.name));
         }
         self.registry_that_answers(form).await
@@ -250,18 +267,20 @@ impl App {
     /// [`Error::NotFound`].
     pub async fn registry_loss(&self, id: RegistryId) -> Result<RegistryLoss> {
         self.registry_get(id).await?;
-        Ok(self.0.store.registry_loss(id).await?)
+        Ok(self.store().registry_loss(id).await?)
     }
 
     /// All registries with their last scans and sizes, by id.
     pub async fn registry_status_list(&self) -> Result<Vec<RegistryStatus>> {
-        let sizes: HashMap<RegistryId, RegistrySize> = self.0.store.registry_sizes().await?.into_iter().collect();
-        let scans = self.0.store.scan_list_last().await?;
+        let sizes: HashMap<RegistryId, RegistrySize> = self.store().registry_sizes().await?.into_iter().collect();
+        let scans = self.store().scan_list_last().await?;
         let mut scans: HashMap<RegistryId, ScanRecord> =
             scans.into_iter().map(|scan| (scan.registry_id, scan)).collect();
+        let mut members = self.registry_members().await?;
         let with_scan = |registry: RegistryRecord| {
             let (last_scan, size) = (scans.remove(&registry.id), sizes.get(&registry.id).copied().unwrap_or_default());
-            RegistryStatus { registry, last_scan, size }
+            let members = members.remove(&registry.id).unwrap_or_default();
+            RegistryStatus { registry, last_scan, size, members }
         };
         Ok(self.registry_list().await?.into_iter().map(with_scan).collect())
     }
@@ -282,23 +301,24 @@ impl App {
         limit: u32,
     ) -> Result<Vec<ScannedRepository>> {
         self.registry_get(id).await?;
-        Ok(self.0.store.repository_list(id, u32::from(is_failing), after, limit).await?)
+        Ok(self.store().repository_list(id, u32::from(is_failing), after, limit).await?)
     }
 
     /// All registries, by id.
     pub async fn registry_list(&self) -> Result<Vec<RegistryRecord>> {
-        Ok(self.0.store.registry_list().await?)
+        Ok(self.store().registry_list().await?)
     }
 
     /// One registry.
     pub async fn registry_get(&self, id: RegistryId) -> Result<RegistryRecord> {
-        let known = self.0.store.registry_get(id).await?;
+        let known = self.store().registry_get(id).await?;
         known.ok_or_else(|| Error::NotFound("No registry found with that ID".to_owned()))
     }
 
     /// Deletes a registry with its images, and the jobs that only it had. An unknown id is no error.
     pub async fn registry_delete(&self, id: RegistryId) -> Result<()> {
-        if self.0.store.registry_delete(id, self.0.clock.now()).await? {
+        if self.store().registry_delete(id, self.0.clock.now()).await? {
+            self.visibility_changed();
             tracing::info!(registry = %id, "registry deleted");
             self.index_bring_up_to_date().await?;
         }

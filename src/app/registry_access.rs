@@ -64,7 +64,7 @@ impl App {
 
     /// A connection to a stored registry, with its secrets unsealed.
     pub(super) async fn source_of(&self, registry: &RegistryRecord, limits: &RegistryLimits) -> Result<RegistrySource> {
-        let sealed = self.0.store.registry_secrets(registry.id).await?;
+        let sealed = self.store().registry_secrets(registry.id).await?;
         let endpoint = RegistryEndpoint {
             kind: registry.kind,
             url: registry.url.clone(),
@@ -86,8 +86,8 @@ impl App {
     /// # Errors
     /// [`Error::Invalid`] if the stored password cannot be read.
     pub(super) async fn registry_credentials(&self, id: RegistryId) -> Result<Option<RegistryCredentials>> {
-        let Some(registry) = self.0.store.registry_get(id).await? else { return Ok(None) };
-        let sealed = self.0.store.registry_secrets(id).await?;
+        let Some(registry) = self.store().registry_get(id).await? else { return Ok(None) };
+        let sealed = self.store().registry_secrets(id).await?;
         let password = self.unsealed(RegistrySecret::Password, &registry.name, sealed.password.as_deref())?;
         Ok(password.map(|password| RegistryCredentials { username: registry.username, password }))
     }

@@ -6,7 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::names::check_name;
 use super::{App, Error, Result};
-use crate::catalog::{NewRegistry, RegistryKind, RepositoryFilter, VerifiedMarks, naming_advice};
+use crate::catalog::{
+    NewRegistry, RegistryKind, RegistryMembers, RegistryVisibility, RepositoryFilter, VerifiedMarks, naming_advice,
+};
 use crate::registry::{self, RegistryEndpoint, RegistryLimits, RegistrySource, TlsSettings, check_repository};
 
 /// Connect timeout while a user waits: an unreachable host is reported within three seconds.
@@ -38,6 +40,9 @@ pub struct RegistryForm {
     pub repositories: Vec<String>,
     pub schedule: String,
     pub verified: VerifiedMarks,
+    pub visibility: RegistryVisibility,
+    /// Who sees it if it is private, and who maintains it.
+    pub members: RegistryMembers,
 }
 
 /// A registry that answers and accepts the credentials, and was neither added nor changed.
@@ -137,6 +142,7 @@ impl App {
             exclude: form.exclude.clone(),
             repositories: form.repositories.clone(),
             schedule: form.schedule.clone(),
+            visibility: form.visibility,
         };
         Ok((new, notes))
     }

@@ -39,12 +39,21 @@ impl App {
     /// As [`crate::store::Store::job_summary_list_by_ids`], but rows may be a second old, and the group of a job that has
     /// only one is left out: it would repeat the job.
     pub(super) async fn job_summaries(&self, ids: &[JobId]) -> Result<Vec<JobSummary>> {
+        let without_single = |rows: &mut Vec<JobSummary>| {
+            rows.iter_mut().filter(|row| row.group_count <= 1).for_each(|row| row.groups.clear());
+        };
+        if !self.view().is_whole() {
+            // The cached rows are of the whole catalogue.
+            let mut rows = self.store().job_summary_list_by_ids(ids).await?;
+            without_single(&mut rows);
+            return Ok(rows);
+        }
         let (cache, revision) = (&self.0.search_rows.summaries, self.0.index.revision());
         let mut found = cache.get(revision, ids);
         let missing = missing(ids, &found);
         if !missing.is_empty() {
-            let mut rows = self.0.store.job_summary_list_by_ids(&missing).await?;
-            rows.iter_mut().filter(|row| row.group_count <= 1).for_each(|row| row.groups.clear());
+            let mut rows = self.store().job_summary_list_by_ids(&missing).await?;
+            without_single(&mut rows);
             cache.put(revision, rows.iter().map(|row| (row.job.id, row.clone())));
             found.extend(rows.into_iter().map(|row| (row.job.id, row)));
         }
@@ -57,7 +66,7 @@ impl App {
         let mut found = cache.get(revision, ids);
         let missing = missing(ids, &found);
         if !missing.is_empty() {
-            let images = self.0.store.image_list_by_ids(&missing).await?;
+            let images = self.store().image_list_by_ids(&missing).await?;
             // Manifests may be long.
             let read = move || images.iter().map(|image| (image.id, Arc::new(search_doc(image)))).collect::<Vec<_>>();
             let docs = tokio::task::spawn_blocking(read).await?;
@@ -67,9 +76,9 @@ impl App {
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
-    /// The cached summaries of these jobs, however old.
+    /// The cached summaries of these jobs, however old; none for a reader who does not see the whole catalogue.
     pub(super) fn last_job_summaries(&self, ids: &[JobId]) -> HashMap<JobId, JobSummary> {
-        self.0.search_rows.summaries.last(ids)
+        if self.view().is_whole() { self.0.search_rows.summaries.last(ids) } else { HashMap::new() }
     }
 }
 

@@ -41,7 +41,8 @@ pub enum ScanOutcome {
 impl App {
     /// Requests a scan of one registry; an active one is joined.
     pub async fn scan_request(&self, registry: RegistryId, trigger: ScanTrigger) -> Result<ScanId> {
-        let asked = self.0.store.scan_request(registry, trigger, self.0.clock.now()).await?;
+        // The whole store: a hook is called without a session.
+        let asked = self.0.whole_store.scan_request(registry, trigger, self.0.clock.now()).await?;
         let id = match asked {
             Some(ScanRequest::Queued(id) | ScanRequest::Active(id)) => id,
             None => return Err(Error::NotFound("No registry found with that ID".to_owned())),
@@ -60,14 +61,14 @@ impl App {
     pub async fn scan_confirm(&self, id: ScanId) -> Result<ScanId> {
         let scan = self.scan_get(id).await?;
         // Scans requested by hooks in between do not cover the whole registry, so they do not count.
-        let last = self.0.store.scan_list_last().await?.into_iter().find(|last| last.registry_id == scan.registry_id);
+        let last = self.store().scan_list_last().await?.into_iter().find(|last| last.registry_id == scan.registry_id);
         if scan.state != ScanState::Held || last.is_some_and(|last| last.id != id) {
             let state = scan.state.as_str();
             return Err(Error::Conflict(format!(
                 "Only a registry's last scan can be confirmed, and only when it is held; scan {id} is {state}, or was followed by another"
             )));
         }
-        match self.0.store.scan_request(scan.registry_id, ScanTrigger::Confirmed, self.0.clock.now()).await? {
+        match self.store().scan_request(scan.registry_id, ScanTrigger::Confirmed, self.0.clock.now()).await? {
             Some(ScanRequest::Queued(new)) => {
                 self.0.signals.scan_queued.notify_one();
                 tracing::info!(scan = %new, held = %id, registry = %scan.registry_id, "held scan confirmed");
@@ -87,7 +88,7 @@ impl App {
     /// [`Error::Conflict`] for a scan that has ended.
     pub async fn scan_cancel(&self, session: &UserSession, id: ScanId) -> Result<ScanRecord> {
         let by = &session.user.username;
-        if !self.0.store.scan_cancel(id, &format!("cancelled by {by}"), self.0.clock.now()).await? {
+        if !self.store().scan_cancel(id, &format!("cancelled by {by}"), self.0.clock.now()).await? {
             let state = self.scan_get(id).await?.state.as_str();
             return Err(Error::Conflict(format!("Scan {id} has ended ({state}), so there is nothing to cancel")));
         }
@@ -123,7 +124,7 @@ impl App {
         let mut ended = self.0.signals.scan_ended.subscribe();
         for id in scans {
             // A deleted scan has ended too.
-            while self.0.store.scan_get(*id).await?.is_some_and(|scan| scan.state.is_active()) {
+            while self.store().scan_get(*id).await?.is_some_and(|scan| scan.state.is_active()) {
                 // Another process may perform the scan; it cannot wake us, so poll too.
                 _ = tokio::time::timeout(LOOK, ended.changed()).await;
             }
@@ -138,12 +139,12 @@ impl App {
         before: Option<ScanId>,
         limit: u32,
     ) -> Result<Vec<ScanRecord>> {
-        Ok(self.0.store.scan_list(registry, before, limit).await?)
+        Ok(self.store().scan_list(registry, before, limit).await?)
     }
 
     /// One scan. If it has ended, the index is brought up to date first, so that its result can be found.
     pub async fn scan_get(&self, id: ScanId) -> Result<ScanRecord> {
-        let known = self.0.store.scan_get(id).await?;
+        let known = self.store().scan_get(id).await?;
         let scan = known.ok_or_else(|| Error::NotFound("No scan found with that ID".to_owned()))?;
         if !scan.state.is_active()
             && let Err(why) = self.index_bring_up_to_date().await
@@ -177,7 +178,7 @@ impl App {
             return Err(Error::Invalid(format!("There is no code '{code}' of problems; there are {known}")));
         }
         self.scan_get(id).await?;
-        Ok(self.0.store.scan_problem_list(id, code, after, limit).await?)
+        Ok(self.store().scan_problem_list(id, code, after, limit).await?)
     }
 
     /// The number of problems that a scan found, by code, the most frequent first.
@@ -186,7 +187,7 @@ impl App {
     /// [`Error::NotFound`].
     pub async fn scan_problem_counts(&self, id: ScanId) -> Result<Vec<ScanProblemCount>> {
         self.scan_get(id).await?;
-        Ok(self.0.store.scan_problem_counts(id).await?)
+        Ok(self.store().scan_problem_counts(id).await?)
     }
 
     /// Requests the scans that are due by schedule. The period of a new schedule starts now.
@@ -201,11 +202,11 @@ impl App {
                         Error::NotFound(_) => Ok(ScanId(0)),
                         other => Err(other),
                     })?;
-                    self.0.store.registry_set_next_scan(registry.id, next).await?;
+                    self.store().registry_set_next_scan(registry.id, next).await?;
                 }
                 // A changed default schedule may bring a scan forward; "off" cancels it.
                 planned if planned.is_none() != next.is_none() || planned > next => {
-                    self.0.store.registry_set_next_scan(registry.id, next).await?;
+                    self.store().registry_set_next_scan(registry.id, next).await?;
                 }
                 _ => {}
             }
@@ -215,7 +216,7 @@ impl App {
 
     /// Requests scans for hints that came while a scan was about to end, or while no service ran.
     async fn follow_hints(&self) -> Result<()> {
-        for registry in self.0.store.hint_registries(self.0.clock.now()).await? {
+        for registry in self.store().hint_registries(self.0.clock.now()).await? {
             match self.scan_request(registry, ScanTrigger::Hook).await {
                 Ok(_) | Err(Error::NotFound(_)) => {}
                 Err(why) => return Err(why),
@@ -245,7 +246,7 @@ impl App {
     pub async fn scan_work(&self, stop: &CancellationToken) -> Result<bool> {
         self.scans_give_back().await?;
         let now = self.0.clock.now();
-        let store = self.0.store.in_background();
+        let store = self.store().in_background();
         let Some(claim) = store.scan_claim(&random_id(), now, self.lease_from(now)).await? else {
             return Ok(false);
         };
@@ -275,7 +276,7 @@ impl App {
     async fn scans_give_back(&self) -> Result<()> {
         let mut interrupted = self.0.interrupted.lock().await;
         while let Some((claim, is_stores)) = interrupted.last() {
-            self.0.store.scan_requeue(claim, *is_stores).await?;
+            self.store().scan_requeue(claim, *is_stores).await?;
             interrupted.pop();
         }
         Ok(())
@@ -334,7 +335,7 @@ impl App {
                     },
                     () = self.until_lease_lost(claim, &progress, &source) => return Ok(false),
                     () = stop.cancelled() => {
-                        self.0.store.scan_release(claim).await?;
+                        self.store().scan_release(claim).await?;
                         return Ok(false);
                     }
                 }
@@ -348,7 +349,7 @@ impl App {
 
     /// False: the lease is lost.
     async fn finish(&self, registry: &RegistryRecord, claim: &ClaimedScan, result: &ScanResult) -> Result<bool> {
-        match self.0.store.in_background().scan_finish(claim, result, self.0.clock.now()).await {
+        match self.store().in_background().scan_finish(claim, result, self.0.clock.now()).await {
             Ok(()) => {
                 report(registry, claim.id, result);
                 Ok(true)
@@ -365,7 +366,7 @@ impl App {
         loop {
             ticks.tick().await;
             let until = self.lease_from(self.0.clock.now());
-            match self.0.store.scan_progress(claim, &progress.counts(source), until).await {
+            match self.store().scan_progress(claim, &progress.counts(source), until).await {
                 Ok(()) => {}
                 Err(store::Error::LeaseLost) => return,
                 // The database may be back before the lease runs out.

@@ -115,7 +115,7 @@ impl App {
         let mut ranked = ranked(found, jobs, highlights, |summary| summary.job.id.0);
         if !secondary.is_empty() {
             let ids: Vec<ImageId> = secondary.iter().map(|(_, image)| *image).collect();
-            let images = empty_if_store_away(self.0.store.image_list_by_ids(&ids).await.map_err(Error::from))?;
+            let images = empty_if_store_away(self.store().image_list_by_ids(&ids).await.map_err(Error::from))?;
             let mut by_job: HashMap<i64, CatalogueImage> =
                 images.into_iter().map(|image| (image.job_id.0, image)).collect();
             ranked.items.iter_mut().for_each(|found| found.matched = by_job.remove(&found.item.job.id.0));
@@ -136,7 +136,7 @@ impl App {
     /// Images that match; all for `None`.
     pub async fn search_images(&self, query: Option<&str>, page: &SearchOptions) -> Result<SearchPage<CatalogueImage>> {
         let found = self.search(query, SearchKind::Image, page).await?;
-        let images = match self.0.store.image_list_by_ids(&ids(&found, ImageId)).await {
+        let images = match self.store().image_list_by_ids(&ids(&found, ImageId)).await {
             Err(store::Error::Away(_)) => self.image_outlines(&found)?,
             images => images?,
         };
@@ -151,8 +151,8 @@ impl App {
     /// Adds the details of each result, by its image and job. While the database is unreachable, there are none.
     async fn add_details<T>(&self, items: &mut [SearchMatch<T>], ids: impl Fn(&T) -> (ImageId, JobId)) -> Result<()> {
         let (image_ids, job_ids): (Vec<ImageId>, Vec<JobId>) = items.iter().map(|found| ids(&found.item)).unzip();
-        let images = self.0.store.image_list_by_ids(&image_ids).await.map_err(Error::from);
-        let sizes = self.0.store.job_sizes(&job_ids).await.map_err(Error::from);
+        let images = self.store().image_list_by_ids(&image_ids).await.map_err(Error::from);
+        let sizes = self.store().job_sizes(&job_ids).await.map_err(Error::from);
         let (images, sizes) = (empty_if_store_away(images)?, empty_if_store_away(sizes)?);
         let sizes: HashMap<JobId, JobSize> = sizes.into_iter().map(|size| (size.job_id, size)).collect();
         let details = |image: CatalogueImage| {
@@ -193,13 +193,13 @@ impl App {
             count: page.count,
             mark: page.highlight,
         };
-        let index = self.0.index.clone();
+        let (index, view) = (self.0.index.clone(), self.view().clone());
         let started = Instant::now();
         let found = if index.is_small() {
-            index.find(&request)
+            index.find(&request, &view)
         } else {
             let _one_of_few = self.0.searches.acquire().await.expect("it is never closed");
-            tokio::task::spawn_blocking(move || index.find(&request)).await?
+            tokio::task::spawn_blocking(move || index.find(&request, &view)).await?
         };
         self.count_search(started.elapsed());
         match found {
@@ -244,6 +244,7 @@ impl App {
                 job_id: JobId(job_id),
                 job_version_id: JobVersionId(0),
                 origin_id: OriginId(0),
+                group_id: OriginId(0),
                 registry_name: String::new(),
                 is_verified: origin.is_verified,
                 represents: origin.represents,
@@ -348,6 +349,9 @@ pub(super) fn search_doc(image: &CatalogueImage) -> SearchDoc {
     SearchDoc {
         image_id: image.id.0,
         job_id: image.job_id.0,
+        registry_id: image.registry_id.0,
+        origin_id: image.origin_id.0,
+        group_id: image.group_id.0,
         job_name: essentials.job_name,
         name: image.name.clone(),
         org: image.org.clone(),

@@ -9,7 +9,7 @@ const MOST_LISTED: u32 = 100;
 impl App {
     /// The sessions of this session's user that have not ended, the last used ones first; 100 at most.
     pub async fn session_list(&self, session: &UserSession) -> Result<Vec<SessionRecord>> {
-        Ok(self.0.store.session_list(session.user.id, self.0.clock.now(), MOST_LISTED).await?)
+        Ok(self.store().session_list(session.user.id, self.0.clock.now(), MOST_LISTED).await?)
     }
 
     /// Ends a session of this session's user; it may be this one.
@@ -17,7 +17,7 @@ impl App {
     /// # Errors
     /// [`Error::NotFound`] if the user has no such session.
     pub async fn session_revoke(&self, session: &UserSession, id: &str) -> Result<()> {
-        if !self.0.store.session_delete_own(session.user.id, id).await? {
+        if !self.store().session_delete_own(session.user.id, id).await? {
             return Err(Error::NotFound("You have no session with that id; it may have ended already".to_owned()));
         }
         self.0.signals.users_changed.send_modify(|count| *count += 1);
@@ -27,7 +27,7 @@ impl App {
 
     /// Ends all sessions of this session's user, this one too.
     pub async fn session_revoke_all(&self, session: &UserSession) -> Result<()> {
-        let ended = self.0.store.session_delete_all(session.user.id).await?;
+        let ended = self.store().session_delete_all(session.user.id).await?;
         self.0.signals.users_changed.send_modify(|count| *count += 1);
         tracing::info!(account = session.user.username, ended, "all sessions ended");
         Ok(())

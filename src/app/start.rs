@@ -64,10 +64,11 @@ impl App {
             tokio::task::spawn_blocking(move || SearchIndex::open(&folder)).await.expect("opening does not panic")?;
         index.set_synonyms(synonyms);
         let app = Self::assemble(settings, clock, &keys, store, index, host, Some(lock))?;
-        let images = app.0.store.origin_create_missing(app.0.clock.now()).await?;
+        let images = app.0.whole_store.origin_create_missing(app.0.clock.now()).await?;
         if images > 0 {
             tracing::info!(images, "derived the origins of all jobs");
         }
+        app.closed_registries().await?;
         match app.index_start().await {
             Err(why @ Error::StoreAway(_)) => return Err(why.into()),
             // Searches report that the index is being built, or use the old one; the rest works.
@@ -109,14 +110,15 @@ impl App {
             longest_wait: TimeDelta::seconds(i64::from(settings.auth.longest_wait_seconds)),
         };
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(App(Arc::new(AppState {
+        let state = Arc::new(AppState {
             private,
             inputs_private,
             started_at: clock.now(),
             load: super::load_history::LoadMeter::default(),
             examination: tokio::sync::Mutex::default(),
             clock,
-            store,
+            whole_store: store.clone(),
+            closed_registries: super::visibility::ClosedRegistryCache::default(),
             index,
             passwords: PasswordHashing::new(cores),
             tokens: TokenIssuer::new(&keys.token),
@@ -144,13 +146,14 @@ impl App {
             described: parking_lot::Mutex::default(),
             _lock: lock,
             settings,
-        })))
+        });
+        Ok(App(state, super::visibility::AppReader::whole(store)))
     }
 
     /// Creates the first admin if there is no user. After a kill in between, the next start finishes it with the same
     /// password.
     async fn first_admin(&self) -> Result<FirstAdmin, StartError> {
-        if !self.0.store.user_list().await?.is_empty() {
+        if !self.0.whole_store.user_list().await?.is_empty() {
             return Ok(FirstAdmin::NotNeeded);
         }
         let given = &self.settings().admin.password;
@@ -170,7 +173,7 @@ impl App {
         let hash = self.0.passwords.hash(&password).await;
         match self
             .0
-            .store
+            .whole_store
             .user_insert(&self.settings().admin.username, &hash, UserRole::Admin, self.0.clock.now())
             .await
         {

@@ -48,7 +48,7 @@ pub struct SystemDisk {
 impl App {
     /// The state of the service.
     pub async fn system_status(&self) -> Result<SystemStatus> {
-        let (settings, store) = (self.settings(), &self.0.store);
+        let (settings, store) = (self.settings(), self.store());
         // The index is read first, so that it never appears ahead of the catalogue.
         let index_revision = self.0.index.revision();
         let catalogue_revision = store.catalogue_revision().await?;

@@ -19,7 +19,7 @@ pub struct UserChange {
 impl App {
     /// A page of users, with what is known of their logins.
     pub async fn user_page(&self, filter: &UserFilter, page: &ListPage<NameOrder>) -> Result<Vec<UserOverview>> {
-        let users = self.0.store.user_page(filter, page).await?;
+        let users = self.store().user_page(filter, page).await?;
         self.with_logins(users).await
     }
 
@@ -40,7 +40,7 @@ impl App {
     /// In the order of the list; users that were deleted meanwhile are left out.
     async fn with_logins(&self, users: Vec<UserAccount>) -> Result<Vec<UserOverview>> {
         let ids: Vec<UserId> = users.iter().map(|user| user.id).collect();
-        let found = self.0.store.user_overviews(&ids, self.0.clock.now()).await?;
+        let found = self.store().user_overviews(&ids, self.0.clock.now()).await?;
         let mut found: HashMap<i64, UserOverview> =
             found.into_iter().map(|overview| (overview.user.id.0, overview)).collect();
         Ok(ids.iter().filter_map(|id| found.remove(&id.0)).collect())
@@ -65,7 +65,7 @@ impl App {
     }
 
     async fn set_role(&self, user: &UserAccount, role: UserRole) -> Result<()> {
-        match self.0.store.user_set_role(user.id, role).await {
+        match self.store().user_set_role(user.id, role).await {
             Ok(true) => {}
             Ok(false) => return Err(Error::NotFound("No user found with that ID".to_owned())),
             Err(store::Error::LastAdmin) => {

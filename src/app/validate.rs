@@ -67,7 +67,7 @@ impl App {
     pub async fn judge_again(&self) -> Result<bool> {
         /// Manifests at once: some tens of milliseconds of work.
         const BATCH: u32 = 500;
-        let store = self.0.store.in_background();
+        let store = self.store().in_background();
         let stale = store.content_stale(BATCH).await?;
         let there_may_be_more = stale.len() == BATCH as usize;
         let judge = move || stale.into_iter().map(scan::judge_again).collect::<Vec<_>>();
@@ -84,7 +84,7 @@ impl App {
         // Images of a layout on disk have no host.
         for (host, name) in reference.split_once('/').into_iter().chain([("", reference)]) {
             if let Ok((repository, tag)) = image_name(name)
-                && let Some(image) = self.0.store.image_by_name(host, &repository, &tag).await?
+                && let Some(image) = self.store().image_by_name(host, &repository, &tag).await?
             {
                 return Ok(Some(image));
             }

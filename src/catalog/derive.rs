@@ -5,7 +5,7 @@
 //! that represent the job (`origin.rs`). The old service compared versions as text, against a stale value, and used the
 //! concatenated name and version as a key.
 //!
-//! This is the reference. The store updates its tables incrementally (`store/derive.rs`), and a test compares both.
+//! This is the reference, for registries that everybody sees. The store updates its tables incrementally (`store/derive.rs`), and a test compares both.
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ fn origins_of(images: &[DerivationImage<'_>]) -> Vec<(KnownOrigin, OriginPlace)>
         latest.entry(*origin).or_insert_with(|| KnownOrigin {
             id: *origin,
             is_verified: *is_verified,
-            maintainer_key: maintainer_key(&MaintainerContact::of(facts), *origin),
+            maintainer_key: maintainer_key(&MaintainerContact::of(facts), *origin, None),
             job_version: facts.job_version.clone(),
             package_version: facts.package_version.clone(),
             image_id: *id,

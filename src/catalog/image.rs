@@ -23,6 +23,8 @@ pub struct CatalogueImage {
     pub job_version_id: JobVersionId,
     /// The origin within its job: its registry and `org`.
     pub origin_id: OriginId,
+    /// As in [`super::OriginPlace::group_id`].
+    pub group_id: OriginId,
     /// The registry's name, given by its admin.
     pub registry_name: String,
     /// As in [`ImageOrigin::is_verified`].
@@ -87,6 +89,10 @@ impl CatalogueImage {
 pub struct SearchDoc {
     pub image_id: i64,
     pub job_id: i64,
+    pub registry_id: i64,
+    /// Its origin within its job, and the origin's group.
+    pub origin_id: i64,
+    pub group_id: i64,
     pub job_name: String,
     /// `repository:tag` below `org`.
     pub name: String,

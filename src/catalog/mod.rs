@@ -15,6 +15,7 @@ mod registry;
 mod run;
 mod scan;
 mod user;
+mod visibility;
 
 pub use content::{
     ContentOutcome, ContentProblem, ContentSummary, ContentTrust, DigestContent, KnownConfig, ManifestFacts,
@@ -43,6 +44,9 @@ pub use scan::{
     ScanRecord, ScanState, ScanTrigger, ScannedRepository,
 };
 pub use user::{SessionKind, SessionRecord, UserAccount, UserOverview, UserRole};
+pub use visibility::{
+    CatalogueReader, CatalogueView, ClosedRegistry, RegistryMembers, RegistryMembership, RegistryVisibility, UserGroup,
+};
 
 /// Declares row ids as distinct types, so that the compiler rejects a registry's id where an image's is expected.
 macro_rules! ids {

@@ -105,8 +105,9 @@ impl KnownOrigin {
 }
 
 /// A digest that is equal for equal maintainers: of the email address, ignoring case; without one, of the name and
-/// organisation. A manifest without a maintainer belongs to a group of its own origin.
-pub fn maintainer_key(maintainer: &MaintainerContact, origin: OriginId) -> String {
+/// organisation. A manifest without a maintainer belongs to a group of its own origin. A registry that not everybody
+/// sees (`closed`) has groups of its own, so that hiding it changes no other group.
+pub fn maintainer_key(maintainer: &MaintainerContact, origin: OriginId, closed: Option<RegistryId>) -> String {
     let fold = |text: &str| text.trim().to_lowercase();
     let key = match [&maintainer.email, &maintainer.name, &maintainer.organization].map(|text| fold(text)) {
         [email, ..] if !email.is_empty() => format!("email\0{email}"),
@@ -115,6 +116,7 @@ pub fn maintainer_key(maintainer: &MaintainerContact, origin: OriginId) -> Strin
         }
         _ => format!("origin\0{origin}"),
     };
+    let key = closed.map_or(key.clone(), |registry| format!("registry\0{registry}\0{key}"));
     hex::encode(Sha256::digest(key))
 }
 
@@ -216,7 +218,7 @@ mod tests {
             organization: organization.into(),
         };
         let same = |one: &MaintainerContact, other: &MaintainerContact| {
-            maintainer_key(one, OriginId(1)) == maintainer_key(other, OriginId(2))
+            maintainer_key(one, OriginId(1), None) == maintainer_key(other, OriginId(2), None)
         };
         assert!(same(&of("Ada", "ada@example.org", "Geo"), &of("A. L.", " ADA@Example.org ", "")));
         assert!(!same(&of("Ada", "ada@example.org", "Geo"), &of("Ada", "ada@example.com", "Geo")));

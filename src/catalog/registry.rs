@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::RegistryId;
+use super::{RegistryId, RegistryVisibility};
 
 /// Declares the kinds of registries with their words.
 macro_rules! kinds {
@@ -104,6 +104,7 @@ pub struct RegistryRecord {
     /// Time of the next scheduled scan; `None` before the schedule was first read, and if it is off.
     pub next_scan_at: Option<DateTime<Utc>>,
     pub verified: VerifiedMarks,
+    pub visibility: RegistryVisibility,
 }
 
 /// What an admin has marked as verified: it represents jobs that other origins have too, and ranks first in searches.
@@ -155,6 +156,8 @@ pub struct NewRegistry {
     pub exclude: Vec<String>,
     pub repositories: Vec<String>,
     pub schedule: String,
+    /// Who sees it from the start.
+    pub visibility: RegistryVisibility,
 }
 
 /// What a change of a registry does with one of its secrets.

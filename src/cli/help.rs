@@ -39,7 +39,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Run jobs on this machine", &["run", "batch", "shell"]),
     ("Share images", &["publish", "unpublish", "pull", "list", "image", "export"]),
     ("Use a server", &["search", "runs", "scan", "registry", "login", "logout", "whoami"]),
-    ("Run the service", &["serve", "doctor", "config", "user", "keys", "health"]),
+    ("Run the service", &["serve", "doctor", "config", "user", "group", "keys", "health"]),
     ("This program", &["completions", "man", "version", "help"]),
 ];
 
@@ -64,6 +64,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("registry list", "silo registry list"),
     ("registry hook", "silo registry hook hub"),
     ("registry rm", "silo registry rm hub"),
+    ("group set", "silo group set flood-team ada bob"),
+    ("group list", "silo group list"),
+    ("group rm", "silo group rm flood-team"),
     ("runs list", "silo runs list --status failed --job my-job"),
     ("runs show", "silo runs show 0199c0de"),
     ("runs logs", "silo runs logs 0199c0de"),

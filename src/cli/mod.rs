@@ -27,6 +27,7 @@ mod config;
 mod consent;
 mod doctor;
 mod export;
+mod group;
 mod help;
 mod images;
 mod init;
@@ -124,6 +125,9 @@ enum Command {
     /// Manage a server's registries
     #[command(subcommand)]
     Registry(registry::Command),
+    /// Manage a server's groups of users, which registries have as members
+    #[command(subcommand)]
+    Group(group::Command),
     /// Check whether the service on this machine is running
     ///
     /// For container health checks: the exit code is the result.
@@ -299,6 +303,7 @@ async fn dispatch(arguments: CliArguments) -> anyhow::Result<ExitStatus> {
         Some(Command::Search(options)) => search::run(options).await,
         Some(Command::Scan(options)) => scan::run(options).await,
         Some(Command::Registry(command)) => registry::run(command).await,
+        Some(Command::Group(command)) => group::run(command).await,
         Some(Command::Spec(options)) => spec::run(&options),
         Some(Command::Health(options)) => args::server_client::health(&flags, options).await,
         Some(Command::Doctor(options)) => return doctor::run(&flags, &options).await,

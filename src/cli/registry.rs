@@ -16,7 +16,7 @@ use super::output::table::{copied, name, table, whole, words};
 use super::print;
 use super::suggest::nearest;
 use crate::api::registries::{HookForm, HookReply, LastScanReply, RegistryAddForm, RegistryChangeForm, RegistryReply};
-use crate::catalog::{RegistryKind, ScanState};
+use crate::catalog::{RegistryKind, RegistryVisibility, ScanState};
 use crate::client::{Client, Error};
 
 #[derive(Subcommand)]
@@ -101,6 +101,18 @@ pub(super) struct AddOptions {
     /// Mark this namespace as verified: the part of repository names before the last slash, or / for none; repeatable
     #[arg(long = "verified-namespace", value_name = "NAMESPACE")]
     verified_namespaces: Vec<String>,
+    /// Who sees the registry and its images: everybody, users who are logged in, or its members
+    #[arg(long, value_parser = visibilities(), default_value = "public")]
+    visibility: String,
+    /// User who sees the registry if it is private; repeatable
+    #[arg(long = "member", value_name = "USER")]
+    members: Vec<String>,
+    /// Group whose users see the registry if it is private; repeatable
+    #[arg(long = "member-group", value_name = "GROUP")]
+    member_groups: Vec<String>,
+    /// User who may scan and change the registry, and sees it; repeatable
+    #[arg(long = "maintainer", value_name = "USER")]
+    maintainers: Vec<String>,
     #[command(flatten)]
     tls: TlsFiles,
     /// The server's reply as JSON
@@ -144,6 +156,18 @@ pub(super) struct SetOptions {
     /// Mark this namespace as verified: the part of repository names before the last slash, or / for none; repeatable
     #[arg(long = "verified-namespace", value_name = "NAMESPACE")]
     verified_namespaces: Option<Vec<String>>,
+    /// Who sees the registry and its images: everybody, users who are logged in, or its members
+    #[arg(long, value_parser = visibilities())]
+    visibility: Option<String>,
+    /// User who sees the registry if it is private; repeatable
+    #[arg(long = "member", value_name = "USER")]
+    members: Option<Vec<String>>,
+    /// Group whose users see the registry if it is private; repeatable
+    #[arg(long = "member-group", value_name = "GROUP")]
+    member_groups: Option<Vec<String>>,
+    /// User who may scan and change the registry, and sees it; repeatable
+    #[arg(long = "maintainer", value_name = "USER")]
+    maintainers: Option<Vec<String>>,
     #[command(flatten)]
     tls: TlsFiles,
     /// The server's reply as JSON
@@ -151,6 +175,10 @@ pub(super) struct SetOptions {
     json: bool,
     #[command(flatten)]
     server: RegistryServer,
+}
+
+fn visibilities() -> PossibleValuesParser {
+    PossibleValuesParser::new(RegistryVisibility::ALL.map(RegistryVisibility::as_str))
 }
 
 /// TLS certificates and keys, as PEM files.
@@ -234,6 +262,10 @@ async fn add(options: AddOptions) -> anyhow::Result<()> {
         schedule: options.schedule,
         verified: options.verified,
         verified_namespaces: options.verified_namespaces,
+        visibility: (options.visibility != RegistryVisibility::Public.as_str()).then_some(options.visibility),
+        members: options.members,
+        member_groups: options.member_groups,
+        maintainers: options.maintainers,
     };
     let form = serde_json::to_value(form)?;
     let reply = options.server.client()?.ask(Method::POST, "/api/v1/registries", &[], Some(&form)).await?;
@@ -281,6 +313,10 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
         schedule: options.schedule,
         verified: options.verified,
         verified_namespaces: patterns(options.verified_namespaces),
+        visibility: options.visibility,
+        members: patterns(options.members),
+        member_groups: patterns(options.member_groups),
+        maintainers: patterns(options.maintainers),
     };
     let form = serde_json::to_value(form)?;
     if form == json!({}) {
@@ -290,8 +326,10 @@ async fn set(options: SetOptions) -> anyhow::Result<()> {
     if options.json {
         print(format_args!("{reply}\n"))?;
     } else {
-        // A change of marks only does not contact the registry.
-        let is_asked = form.as_object().is_some_and(|form| form.keys().any(|key| !key.starts_with("verified")));
+        // A change of marks and members only does not contact the registry.
+        const LOCAL: [&str; 6] =
+            ["verified", "verifiedNamespaces", "visibility", "members", "memberGroups", "maintainers"];
+        let is_asked = form.as_object().is_some_and(|form| form.keys().any(|key| !LOCAL.contains(&key.as_str())));
         stderrln!("Changed {}{}.", options.registry, if is_asked { "; it answers" } else { "" });
     }
     tell_notes(&reply.read()?);

@@ -132,6 +132,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathId<
     }
 }
 
+/// The application as the request's user sees it. Handlers have no other: what the user may not see does not exist.
+pub(super) struct RequestApp(pub App);
+
+impl FromRequestParts<App> for RequestApp {
+    type Rejection = HttpFailure;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> Result<Self, HttpFailure> {
+        let seen = parts.extensions.get::<App>().cloned();
+        let seen = seen.ok_or_else(|| Error::Internal("a request was not checked".to_owned()))?;
+        Ok(Self(seen))
+    }
+}
+
 /// The parameters of a path.
 pub(super) struct PathParameters<T>(pub T);
 

@@ -2,15 +2,14 @@
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
 use http::{HeaderMap, Method, StatusCode};
 use serde::Serialize;
 
 use super::error::{HttpFailure, Result};
-use super::extract::PathParameters;
+use super::extract::{PathParameters, RequestApp};
 use super::routes::{RouteAccess, RouteTable};
-use crate::app::{App, Error, HookNotification, LONGEST_NOTIFICATION};
+use crate::app::{Error, HookNotification, LONGEST_NOTIFICATION};
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
     // The token in the path is the credential.
@@ -24,7 +23,7 @@ struct AcceptedNotificationView {
 }
 
 async fn receive(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(token): PathParameters<String>,
     headers: HeaderMap,
     body: std::result::Result<Bytes, BytesRejection>,

@@ -1,7 +1,6 @@
 //! Routes for operators: liveness, readiness, metrics, the OpenAPI document.
 
 use axum::Extension;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{Method, header};
 
@@ -10,6 +9,7 @@ use super::error::Result;
 use super::routes::{RouteAccess, RouteTable};
 use super::stream::StreamSlots;
 use crate::app::{App, DiagnosticFinding, Error};
+use crate::http::extract::RequestApp;
 use crate::telemetry;
 
 pub(super) fn add(routes: RouteTable) -> RouteTable {
@@ -33,12 +33,12 @@ async fn healthz() -> &'static str {
 }
 
 /// Readiness: the process can do its work.
-async fn readyz(State(app): State<App>) -> Result<&'static str> {
+async fn readyz(RequestApp(app): RequestApp) -> Result<&'static str> {
     app.ready().await.map_err(Error::Unavailable)?;
     Ok("ready\n")
 }
 
-async fn metrics(State(app): State<App>, Extension(places): Extension<StreamSlots>) -> impl IntoResponse {
+async fn metrics(RequestApp(app): RequestApp, Extension(places): Extension<StreamSlots>) -> impl IntoResponse {
     app.describe_metrics().await;
     ::metrics::gauge!("silo_streams_open").set(places.taken() as f64);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], telemetry::metrics().render())

@@ -23,7 +23,7 @@ use super::request_origin::RequestOrigin;
 use super::serve::SpareConnection;
 use super::stream::until_over;
 use crate::app::{App, Error, UserSession};
-use crate::catalog::UserRole;
+use crate::catalog::{RegistryId, UserRole};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum RouteAccess {
     User,
     /// Users that may run jobs.
     Runner,
+    /// Admins, and the maintainers of the registry in the path.
+    Maintainer,
     Admin,
 }
 
@@ -185,6 +187,7 @@ impl RouteTable {
         let filter = MethodFilter::try_from(method.clone()).expect("routes use the methods that MethodFilter knows");
         let guard = Arc::new(RouteGuard {
             app: self.app.clone(),
+            path,
             admission: Arc::clone(&self.admission),
             access: *access,
             content: *content,
@@ -211,6 +214,7 @@ impl RouteTable {
 /// The checks before the handler of a route.
 struct RouteGuard {
     app: App,
+    path: &'static str,
     admission: Arc<BodyAdmission>,
     access: RouteAccess,
     content: RouteContent,
@@ -325,7 +329,13 @@ async fn guarded(guard: &RouteGuard, mut request: Request, next: Next) -> Respon
     if !is_open {
         response.headers_mut().insert(header::CACHE_CONTROL, no_store);
     } else if is_known {
-        response.headers_mut().entry(header::CACHE_CONTROL).or_insert(no_store);
+        // What a user sees of the catalogue may be more than what others see.
+        let own = match response.headers().get(header::CACHE_CONTROL).map(HeaderValue::as_bytes) {
+            Some(given) if given.starts_with(b"private") => None,
+            Some(b"no-cache") => Some(HeaderValue::from_static("private, no-cache")),
+            _ => Some(no_store),
+        };
+        own.map(|own| response.headers_mut().insert(header::CACHE_CONTROL, own));
     }
     response
 }
@@ -368,6 +378,11 @@ async fn check_access(
         (RouteAccess::Runner, Ok(session)) if session.user.role == UserRole::User => {
             return role_refused(session, UserRole::Runner);
         }
+        (RouteAccess::Maintainer, Ok(session)) => match may_maintain(guard, &session, request.uri().path()).await {
+            Ok(true) => _ = request.extensions_mut().insert(session),
+            Ok(false) => return role_refused(session, UserRole::Admin),
+            Err(why) => return HttpFailure::from(why).into_response(),
+        },
         (_, Ok(session)) => _ = request.extensions_mut().insert(session),
         (RouteAccess::Anyone, Err(Error::Unauthenticated(_))) => {}
         // Only handlers that need the session fail.
@@ -381,6 +396,11 @@ async fn check_access(
         let full = "All connections are taken; try again later".to_owned();
         return HttpFailure::from(Error::Unavailable(full)).into_response();
     }
+    // Routes that are the same to everybody read nothing of the catalogue that depends on the reader.
+    match if is_same { Ok(app.clone()) } else { app.seen_by(session.as_ref()).await } {
+        Ok(seen) => _ = request.extensions_mut().insert(seen),
+        Err(why) => return HttpFailure::from(why).into_response(),
+    }
     let mut response = read(guard, request, next).await;
     match session {
         Some(session) => {
@@ -389,6 +409,16 @@ async fn check_access(
             until_over(app, session, response)
         }
         None => response,
+    }
+}
+
+/// Whether the session's user may maintain the registry that the path names in the place of `{id}`.
+async fn may_maintain(guard: &RouteGuard, session: &UserSession, path: &str) -> Result<bool, Error> {
+    let at = guard.path.split('/').position(|part| part == "{id}");
+    let id = at.and_then(|at| path.split('/').nth(at)).and_then(|id| id.parse().ok());
+    match id {
+        Some(id) => guard.app.maintains(session, RegistryId(id)).await,
+        None => Ok(session.user.role == UserRole::Admin),
     }
 }
 

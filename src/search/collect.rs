@@ -84,6 +84,9 @@ pub(super) fn gather(view: &IndexView, scores: &DocScores, filter: &FacetSetFilt
         if alive[segment].is_some_and(|alive| alive.is_deleted(at as u32)) {
             continue;
         }
+        if !view.is_visible(doc) {
+            continue;
+        }
         found.matching += 1;
         let columns = &view.columns[segment];
         let scored = || {
@@ -178,8 +181,7 @@ impl ResultSorter<'_> {
 
     /// Whether the job is represented by other images.
     pub(super) fn is_secondary(&self, hit: &ScoredDoc) -> bool {
-        let (columns, at) = self.view.columns_of(hit.doc);
-        columns.is_secondary[at]
+        self.view.is_secondary(hit.doc)
     }
 
     /// Whether `a` is preferred to `b` as the result for their job. Images that represent the job come first, so that

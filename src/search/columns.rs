@@ -13,8 +13,13 @@ use tantivy::{DocId, Searcher, SegmentReader};
 
 use super::doc_scores::DocScores;
 use super::facets::SearchFacet;
-use super::schema::{CHANGED_AT, FACETS, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME, JOB_VERSION, PACKAGE_VERSION};
+use super::schema::{
+    CHANGED_AT, FACETS, GROUP_ID, IMAGE_ID, IS_SECONDARY, JOB_ID, JOB_NAME, JOB_VERSION, ORIGIN_ID, PACKAGE_VERSION,
+    REGISTRY_ID,
+};
+use super::visible_docs::ViewRestriction;
 use super::word_cache::WordLookups;
+use crate::catalog::CatalogueView;
 
 /// One consistent state of an index.
 pub(super) struct IndexView {
@@ -22,16 +27,23 @@ pub(super) struct IndexView {
     /// In the order of the searcher's segments.
     pub columns: Vec<Arc<SegmentColumns>>,
     /// Number of each segment's first document. Documents are numbered consecutively over all segments.
-    bases: Vec<u32>,
+    pub(super) bases: Vec<u32>,
     /// Number of documents, including deleted ones.
     pub size: u32,
     /// By document number; meaningless for deleted documents.
     pub standing: Vec<RankStanding>,
-    known: Arc<RwLock<OrdinalDictionary>>,
+    pub(super) known: Arc<RwLock<OrdinalDictionary>>,
+    /// What a reader does not see; `None` if that is nothing.
+    pub restriction: Option<ViewRestriction>,
+    /// The views of readers who do not see everything.
+    pub(super) restricted: RestrictedViews,
     /// Score arrays of finished searches, for reuse: a new array costs more than a search with few matches.
-    free: Mutex<Vec<DocScores>>,
+    pub(super) free: Mutex<Vec<DocScores>>,
     pub lookups: WordLookups,
 }
+
+/// The restricted views that are kept, by what their readers see.
+pub(super) type RestrictedViews = Mutex<Vec<(CatalogueView, Arc<IndexView>)>>;
 
 /// Properties for which an image is ranked higher.
 #[derive(Clone, Copy)]
@@ -57,6 +69,9 @@ pub(super) struct SegmentColumns {
     pub changed_at: Vec<i64>,
     /// Whether the job is represented by other images.
     pub is_secondary: Vec<bool>,
+    pub registry: Vec<i64>,
+    pub origin: Vec<i64>,
+    pub group: Vec<i64>,
 }
 
 /// The numbers of jobs, facet values and sets of values. It only grows, so that numbers stay valid.
@@ -91,7 +106,8 @@ impl IndexView {
             size - segment.max_doc()
         });
         let bases = bases.collect();
-        let standing = standing(&searcher, &columns, &known.read());
+        let is_first = |columns: &SegmentColumns, at: usize, _| !columns.is_secondary[at];
+        let standing = standing(&searcher, &columns, &known.read(), is_first);
         Ok(Self {
             searcher,
             columns,
@@ -99,6 +115,8 @@ impl IndexView {
             size,
             standing,
             known,
+            restriction: None,
+            restricted: RestrictedViews::default(),
             free: Mutex::default(),
             lookups: WordLookups::default(),
         })
@@ -119,6 +137,17 @@ impl IndexView {
     pub(super) fn columns_of(&self, doc: u32) -> (&SegmentColumns, usize) {
         let (segment, at) = self.place(doc);
         (&self.columns[segment], at)
+    }
+
+    /// Whether the job of a document is represented by other images.
+    pub(super) fn is_secondary(&self, doc: u32) -> bool {
+        match &self.restriction {
+            None => {
+                let (columns, at) = self.columns_of(doc);
+                columns.is_secondary[at]
+            }
+            Some(restriction) => restriction.is_secondary[doc as usize],
+        }
     }
 
     pub(super) fn free(&self) -> MutexGuard<'_, Vec<DocScores>> {
@@ -146,6 +175,7 @@ impl SegmentColumns {
         let (names, name_texts) = (fast.str(JOB_NAME)?, texts(fast.str(JOB_NAME)?.as_ref())?);
         let (facets, facet_texts) = (fast.str(FACETS)?, texts(fast.str(FACETS)?.as_ref())?);
         let (image, job_ids, changed_at) = (signed(IMAGE_ID)?, signed(JOB_ID)?, signed(CHANGED_AT)?);
+        let (registry, origin, group) = (signed(REGISTRY_ID)?, signed(ORIGIN_ID)?, signed(GROUP_ID)?);
         let mut known = known.write();
         let values: Vec<Option<u32>> = facet_texts.iter().map(|term| known.value(term)).collect();
         let mut job = Vec::with_capacity(job_ids.len());
@@ -160,25 +190,45 @@ impl SegmentColumns {
             members.dedup();
             set.push(known.set(&members));
         }
-        Ok(Self { id: segment.segment_id(), image, job, set, versions, changed_at, is_secondary })
+        Ok(Self {
+            id: segment.segment_id(),
+            image,
+            job,
+            set,
+            versions,
+            changed_at,
+            is_secondary,
+            registry,
+            origin,
+            group,
+        })
     }
 }
 
-fn standing(searcher: &Searcher, columns: &[Arc<SegmentColumns>], known: &OrdinalDictionary) -> Vec<RankStanding> {
+/// `is_first` says of a document, by its place in the segment and its number, whether it is among those that represent
+/// its job.
+pub(super) fn standing(
+    searcher: &Searcher,
+    columns: &[Arc<SegmentColumns>],
+    known: &OrdinalDictionary,
+    is_first: impl Fn(&SegmentColumns, usize, u32) -> bool,
+) -> Vec<RankStanding> {
     let mut latest = vec![[0; 2]; known.jobs.len()];
+    let mut base = 0;
     for (segment, columns) in searcher.segment_readers().iter().zip(columns) {
-        for doc in segment.doc_ids_alive().filter(|doc| !columns.is_secondary[*doc as usize]) {
+        for doc in segment.doc_ids_alive().filter(|doc| is_first(columns, *doc as usize, base + doc)) {
             let best = &mut latest[columns.job[doc as usize] as usize];
             *best = columns.versions[doc as usize].max(*best);
         }
+        base += segment.max_doc();
     }
-    let of = |columns: &SegmentColumns, at: usize| RankStanding {
-        is_latest: !columns.is_secondary[at] && columns.versions[at] == latest[columns.job[at] as usize],
+    let of = |columns: &SegmentColumns, at: usize, doc: u32| RankStanding {
+        is_latest: is_first(columns, at, doc) && columns.versions[at] == latest[columns.job[at] as usize],
         is_valid: known.valid[columns.set[at] as usize],
         is_verified: known.verified[columns.set[at] as usize],
     };
     let all = columns.iter().flat_map(|columns| (0..columns.image.len()).map(move |at| (columns, at)));
-    all.map(|(columns, at)| of(columns, at)).collect()
+    all.zip(0..).map(|((columns, at), doc)| of(columns, at, doc)).collect()
 }
 
 fn ords(column: Option<&StrColumn>, doc: DocId) -> impl Iterator<Item = usize> + '_ {

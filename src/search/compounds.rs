@@ -109,8 +109,8 @@ struct CompoundDictionary<'a> {
     opened: OnceCell<Vec<FieldSegments>>,
 }
 
-/// A field with its inverted index in each segment.
-type FieldSegments = (Field, Vec<Arc<InvertedIndexReader>>);
+/// A field with its inverted index in each segment, and the number of the segment's first document.
+type FieldSegments = (Field, Vec<(Arc<InvertedIndexReader>, u32)>);
 
 impl CompoundDictionary<'_> {
     fn segments(&self) -> tantivy::Result<&[FieldSegments]> {
@@ -118,7 +118,7 @@ impl CompoundDictionary<'_> {
             return Ok(opened);
         }
         let open = |field| {
-            let segments = self.view.searcher.segment_readers().iter().map(|segment| segment.inverted_index(field));
+            let segments = self.view.segments().map(|(segment, base)| Ok((segment.inverted_index(field)?, base)));
             Ok((field, segments.collect::<tantivy::Result<_>>()?))
         };
         let opened = self.fields.into_iter().map(open).collect::<tantivy::Result<_>>()?;
@@ -192,12 +192,12 @@ impl CompoundDictionary<'_> {
             rights.push(right.strip_suffix('s').map_or_else(|| format!("{right}s"), str::to_owned));
         }
         for (_, segments) in self.segments()? {
-            let lefts = docs(segments, left)?;
+            let lefts = self.docs(segments, left)?;
             if lefts == 0 {
                 continue;
             }
             for right in &rights {
-                let both = docs(segments, right)?.min(lefts);
+                let both = self.docs(segments, right)?.min(lefts);
                 let parts = [left.to_owned(), right.clone()];
                 match ways.iter_mut().find(|(_, known)| *known == parts) {
                     Some((most, _)) => *most = both.max(*most),
@@ -211,11 +211,22 @@ impl CompoundDictionary<'_> {
 
     fn has(&self, word: &str) -> tantivy::Result<bool> {
         for (_, segments) in self.segments()? {
-            if docs(segments, word)? > 0 {
+            if self.docs(segments, word)? > 0 {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Number of documents with a word that the reader sees.
+    fn docs(&self, segments: &[(Arc<InvertedIndexReader>, u32)], word: &str) -> tantivy::Result<u32> {
+        let mut docs = 0;
+        for (index, base) in segments {
+            if let Some(info) = index.terms().get(word.as_bytes())? {
+                docs += self.view.frequency(index, &info, *base)?;
+            }
+        }
+        Ok(docs)
     }
 
     /// Looks up in which fields neighbours are written as one word.
@@ -223,9 +234,9 @@ impl CompoundDictionary<'_> {
         let stem = tokenizer::stem(text);
         let mut joined = IndexCompound { text: text.to_owned(), is_begun: false, fields: Vec::new() };
         for (field, segments) in self.segments()? {
-            let is_begun = may_go_on && prefix::is_begun(&self.view.searcher, *field, &joined.text)?;
-            let is_stem = || stem.as_ref().map_or(Ok(0), |stem| docs(segments, stem));
-            if is_begun || docs(segments, &joined.text)? > 0 || is_stem()? > 0 {
+            let is_begun = may_go_on && prefix::is_begun(self.view, *field, &joined.text)?;
+            let is_stem = || stem.as_ref().map_or(Ok(0), |stem| self.docs(segments, stem));
+            if is_begun || self.docs(segments, &joined.text)? > 0 || is_stem()? > 0 {
                 joined.fields.push(*field);
                 joined.is_begun |= is_begun;
             }
@@ -240,12 +251,4 @@ fn amount(word: &str) -> Option<WordSequence> {
     let is_name = name.len() > 1 && name.chars().all(char::is_alphabetic);
     let is_amount = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.ends_with('0');
     (is_name && is_amount).then(|| vec![name.to_owned(), digits[..1].to_owned(), digits[1..].to_owned()])
-}
-
-fn docs(segments: &[Arc<InvertedIndexReader>], word: &str) -> tantivy::Result<u32> {
-    let mut docs = 0;
-    for segment in segments {
-        docs += segment.terms().get(word.as_bytes())?.map_or(0, |info| info.doc_freq);
-    }
-    Ok(docs)
 }

@@ -3,7 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use tantivy::Term;
 use tantivy::schema::Field;
 
 use super::collect::{FacetSetFilter, GatheredDocs, ResultSorter, gather};
@@ -13,6 +12,7 @@ use super::generation::IndexGeneration;
 use super::highlight::MatchHighlighter;
 use super::query::{self, ParsedQuery};
 use super::ranking::QueryCompiler;
+use super::restriction::seen_by;
 use super::schema::IndexFields;
 use super::score::{ScoreEvaluator, ScoreExpr};
 use super::spelling::{self, SpellingsByWord, TypoTolerance};
@@ -20,6 +20,7 @@ use super::synonyms::SynonymTable;
 use super::{
     Result, SearchHit, SearchKind, SearchOrder, SearchRequest, SearchResponse, index_error, prefix, tokenizer,
 };
+use crate::catalog::CatalogueView;
 
 /// Maximum duration of a search.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -31,8 +32,9 @@ pub(super) fn find(
     serving: &IndexGeneration,
     synonyms: &SynonymTable,
     request: &SearchRequest,
+    reader: &CatalogueView,
 ) -> Result<SearchResponse> {
-    let view = serving.view();
+    let view = seen_by(&serving.view(), reader);
     let known = view.known();
     let query = match request.text.as_deref().map(query::parse).transpose()? {
         Some(None) => return Ok(SearchResponse::default()),
@@ -147,16 +149,17 @@ impl SearchExecution<'_> {
 
     /// Whether a document has a word that begins so. An index that cannot be read says no.
     fn is_begun(&self, word: &str) -> bool {
-        let begins = |field: Field| prefix::is_begun(&self.view.searcher, field, word).unwrap_or(false);
+        let begins = |field: Field| prefix::is_begun(self.view, field, word).unwrap_or(false);
         self.fields.weights().iter().any(|(field, _)| begins(*field))
     }
 
     /// Whether a document contains exactly this word, or its stem.
     fn is_known(&self, word: &str) -> bool {
         let has = |way: &str| {
-            self.fields.weights().iter().any(|(field, _)| {
-                self.view.searcher.doc_freq(&Term::from_field_text(*field, way)).is_ok_and(|docs| docs > 0)
-            })
+            self.fields
+                .weights()
+                .iter()
+                .any(|(field, _)| self.view.word_frequency(*field, way).is_ok_and(|docs| docs > 0))
         };
         has(word) || tokenizer::stem(word).is_some_and(|stem| has(&stem))
     }

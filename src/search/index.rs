@@ -20,7 +20,7 @@ use super::facets::SearchFacet;
 use super::generation::{self, CommitPayload, IndexGeneration};
 use super::synonyms::SynonymTable;
 use super::{Error, IndexBuildStatus, Result, SearchRequest, SearchResponse, folder_error, schema};
-use crate::catalog::SearchDoc;
+use crate::catalog::{CatalogueView, SearchDoc};
 use crate::lock::FileLock;
 
 /// Our directory inside the given one. Nothing else there is touched, except the lock file beside it.
@@ -227,11 +227,11 @@ impl SearchIndex {
     ///
     /// # Errors
     /// The query is too long or takes too long, or the index is being built.
-    pub fn find(&self, request: &SearchRequest) -> Result<SearchResponse> {
+    pub fn find(&self, request: &SearchRequest, reader: &CatalogueView) -> Result<SearchResponse> {
         let synonyms = Arc::clone(&self.inner.synonyms.read());
         let serving = self.serving()?;
         // tantivy panics on some truncated files instead of returning an error.
-        let found = catch_unwind(AssertUnwindSafe(|| find(&serving, &synonyms, request)));
+        let found = catch_unwind(AssertUnwindSafe(|| find(&serving, &synonyms, request, reader)));
         found.unwrap_or_else(|_| Err(Error::Index("a search ended in a panic".to_owned())))
     }
 

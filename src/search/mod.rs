@@ -23,11 +23,13 @@ mod keys;
 mod prefix;
 pub mod query;
 mod ranking;
+mod restriction;
 mod schema;
 mod score;
 mod spelling;
 mod synonyms;
 mod tokenizer;
+mod visible_docs;
 mod word_cache;
 
 use std::path::Path;

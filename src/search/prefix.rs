@@ -1,8 +1,8 @@
 //! Expands a prefix to the words of the index that begin with it, with bounded work.
 
+use tantivy::InvertedIndexReader;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::termdict::TermStreamer;
-use tantivy::{InvertedIndexReader, Searcher};
 
 use super::columns::IndexView;
 use super::doc_scores::for_each_doc;
@@ -27,11 +27,15 @@ pub(super) fn terms<'a>(
     Ok(index.terms().range().ge(text).le(last.unwrap_or(&end)).into_stream()?)
 }
 
-/// Whether any word has this prefix.
-pub(super) fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<bool> {
-    for reader in searcher.segment_readers() {
-        if terms(&*reader.inverted_index(field)?, text, None)?.advance() {
-            return Ok(true);
+/// Whether any word that the reader sees has this prefix.
+pub(super) fn is_begun(view: &IndexView, field: Field, text: &str) -> tantivy::Result<bool> {
+    for (segment, base) in view.segments() {
+        let index = segment.inverted_index(field)?;
+        let mut terms = terms(&index, text, None)?;
+        while terms.advance() {
+            if view.frequency(&index, terms.value(), base)? > 0 {
+                return Ok(true);
+            }
         }
     }
     Ok(false)
@@ -39,16 +43,17 @@ pub(super) fn is_begun(searcher: &Searcher, field: Field, text: &str) -> tantivy
 
 /// The last word that the prefix expands to; `None` if there are fewer than [`MAX_TERMS`]. The same for all segments,
 /// because results must not depend on how documents are spread over them.
-pub(super) fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantivy::Result<Option<Vec<u8>>> {
+pub(super) fn last_term(view: &IndexView, field: Field, text: &str) -> tantivy::Result<Option<Vec<u8>>> {
     let mut found = Vec::new();
-    for reader in searcher.segment_readers() {
-        let index = reader.inverted_index(field)?;
+    for (segment, base) in view.segments() {
+        let index = segment.inverted_index(field)?;
         let mut terms = terms(&index, text, None)?;
-        for _ in 0..MAX_TERMS {
-            if !terms.advance() {
-                break;
+        let mut of_segment = 0;
+        while of_segment < MAX_TERMS && terms.advance() {
+            if view.frequency(&index, terms.value(), base)? > 0 {
+                of_segment += 1;
+                found.push(terms.key().to_owned());
             }
-            found.push(terms.key().to_owned());
         }
     }
     found.sort_unstable();
@@ -58,7 +63,7 @@ pub(super) fn last_term(searcher: &Searcher, field: Field, text: &str) -> tantiv
 
 /// Looks up the documents with a word that has this prefix.
 pub(super) fn docs(view: &IndexView, field: Field, text: &str) -> tantivy::Result<PrefixDocs> {
-    let last = last_term(&view.searcher, field, text)?;
+    let last = last_term(view, field, text)?;
     let mut found = Vec::new();
     let mut postings = 0;
     for (segment, base) in view.segments() {

@@ -11,7 +11,7 @@ use super::tokenizer::CachedTokenizer;
 use crate::catalog::SearchDoc;
 
 /// To be incremented with every change of documents or tokenization: an index of another version is rebuilt.
-pub(super) const VERSION: u32 = 5;
+pub(super) const VERSION: u32 = 6;
 
 /// Name of [`super::tokenizer::analyzer`] in the index.
 pub(super) const ANALYZER: &str = "words";
@@ -25,6 +25,9 @@ pub(super) const CHANGED_AT: &str = "changed_at";
 pub(super) const JOB_NAME: &str = "job_name";
 pub(super) const FACETS: &str = "facets";
 pub(super) const IS_SECONDARY: &str = "is_secondary";
+pub(super) const REGISTRY_ID: &str = "registry_id";
+pub(super) const ORIGIN_ID: &str = "origin_id";
+pub(super) const GROUP_ID: &str = "group_id";
 
 /// Maximum length of a facet value, in characters.
 const FACET_CHARS: usize = 120;
@@ -63,6 +66,9 @@ pub(super) struct IndexFields {
     pub package_version: Field,
     pub changed_at: Field,
     pub is_secondary: Field,
+    pub registry_id: Field,
+    pub origin_id: Field,
+    pub group_id: Field,
     /// Not searched; for display and sorting.
     pub job_name: Field,
     /// All facet values, each prefixed by its facet's letter.
@@ -105,6 +111,9 @@ impl IndexFields {
             package_version: schema.add_u64_field(PACKAGE_VERSION, FAST),
             changed_at: schema.add_i64_field(CHANGED_AT, FAST),
             is_secondary: schema.add_bool_field(IS_SECONDARY, FAST),
+            registry_id: schema.add_i64_field(REGISTRY_ID, FAST),
+            origin_id: schema.add_i64_field(ORIGIN_ID, FAST),
+            group_id: schema.add_i64_field(GROUP_ID, FAST),
             job_name: schema.add_text_field(JOB_NAME, shown()),
             facets: schema.add_text_field(FACETS, shown()),
             job_key: add_keys(&mut schema, "job_key"),
@@ -136,6 +145,9 @@ impl IndexFields {
         out.add_u64(self.package_version, version_number(&doc.package_version));
         out.add_i64(self.changed_at, doc.changed_at);
         out.add_bool(self.is_secondary, doc.is_secondary);
+        out.add_i64(self.registry_id, doc.registry_id);
+        out.add_i64(self.origin_id, doc.origin_id);
+        out.add_i64(self.group_id, doc.group_id);
         out.add_text(self.job_name, &doc.job_name);
         for (facet, value) in facet_values(doc) {
             out.add_text(self.facets, facet.term(&value));

@@ -218,12 +218,15 @@ impl<'a> ScoreEvaluator<'a> {
         if found.iter().all(Option::is_none) {
             return Ok(());
         }
-        let (mut frequency, mut tokens) = (0, 0);
-        for (segment, info) in self.view.searcher.segment_readers().iter().zip(found.iter()) {
-            frequency += info.as_ref().map_or(0, |info| info.doc_freq);
-            tokens += segment.inverted_index(field).map_err(index_error)?.total_num_tokens();
+        let mut frequency = 0;
+        for ((segment, base), info) in self.view.segments().zip(found.iter()) {
+            if let Some(info) = info {
+                let index = segment.inverted_index(field).map_err(index_error)?;
+                frequency += self.view.frequency(&index, info, base).map_err(index_error)?;
+            }
         }
-        let by_length = bm25_by_length(weight, frequency, tokens, self.view.size);
+        let tokens = self.view.token_count(field).map_err(index_error)?;
+        let by_length = bm25_by_length(weight, frequency, tokens, self.view.visible_size());
         for ((segment, base), info) in self.view.segments().zip(found.iter()) {
             let Some(info) = info else { continue };
             let lengths = segment.get_fieldnorms_reader(field).map_err(index_error)?;

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use tantivy::Term;
 use tantivy::query::FuzzyTermQuery;
 use tantivy::schema::Field;
 use tantivy::termdict::TermStreamer;
-use tantivy::{Searcher, Term};
 
 use super::columns::IndexView;
 use super::query::ParsedQuery;
@@ -81,7 +81,7 @@ fn near_words(
         let mistakes = allowed(&word, tolerance);
         if mistakes > 0 && !spellings.contains_key(&word) {
             let found = view.lookups.near.get_or((word.clone(), mistakes), |(word, mistakes)| {
-                near_word(&view.searcher, &fields.spelled(), word, *mistakes)
+                near_word(view, &fields.spelled(), word, *mistakes)
             })?;
             spellings.insert(word, found.to_vec());
         }
@@ -90,29 +90,25 @@ fn near_words(
     Ok(spellings)
 }
 
-fn near_word(
-    searcher: &Searcher,
-    fields: &[Field],
-    word: &str,
-    mistakes: u8,
-) -> tantivy::Result<Vec<SpellingCandidate>> {
+fn near_word(view: &IndexView, fields: &[Field], word: &str, mistakes: u8) -> tantivy::Result<Vec<SpellingCandidate>> {
     let mut docs: HashMap<String, u64> = HashMap::new();
     // One automaton for all fields: it depends on the text only, and building it takes longer than most of the
     // searches.
     let Some(any) = fields.first() else { return Ok(Vec::new()) };
     let dfa = FuzzyTermQuery::new(Term::from_field_text(*any, word), mistakes, true).automaton()?;
     for &field in fields {
-        for segment in searcher.segment_readers() {
+        for (segment, base) in view.segments() {
             let index = segment.inverted_index(field)?;
             let mut terms: TermStreamer<'_, _> = index.terms().search(&dfa).into_stream()?;
-            for _ in 0..MAX_LOOKED {
-                if !terms.advance() {
-                    break;
-                }
+            let mut looked = 0;
+            while looked < MAX_LOOKED && terms.advance() {
+                let frequency = view.frequency(&index, terms.value(), base)?;
+                looked += usize::from(frequency > 0);
                 if let Ok(term) = std::str::from_utf8(terms.key())
                     && term != word
+                    && frequency > 0
                 {
-                    *docs.entry(term.to_owned()).or_default() += u64::from(terms.value().doc_freq);
+                    *docs.entry(term.to_owned()).or_default() += u64::from(frequency);
                 }
             }
         }

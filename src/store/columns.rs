@@ -11,8 +11,9 @@ use sqlx::error::BoxDynError;
 use sqlx::{ColumnIndex, Decode, Type};
 
 use crate::catalog::{
-    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, RegistryKind, RunPhase, RunStatus,
-    ScanCounts, ScanId, ScanState, ScanTrigger, SessionKind, TagCounts, TagOutcome, UserId, UserRole,
+    EventId, EventKind, HintId, ImageId, JobId, JobVersionId, OriginId, RegistryId, RegistryKind, RegistryVisibility,
+    RunPhase, RunStatus, ScanCounts, ScanId, ScanState, ScanTrigger, SessionKind, TagCounts, TagOutcome, UserId,
+    UserRole,
 };
 
 /// A value bound to a statement. `None` is NULL of the column's type.
@@ -157,7 +158,18 @@ macro_rules! word_columns {
         }
     )+};
 }
-word_columns!(EventKind, RegistryKind, UserRole, RunPhase, RunStatus, ScanState, ScanTrigger, SessionKind, TagOutcome);
+word_columns!(
+    EventKind,
+    RegistryKind,
+    RegistryVisibility,
+    UserRole,
+    RunPhase,
+    RunStatus,
+    ScanState,
+    ScanTrigger,
+    SessionKind,
+    TagOutcome
+);
 
 impl SqlColumn for DateTime<Utc> {
     type Stored = i64;

@@ -13,6 +13,7 @@ use sqlx::{Connection, Executor, SqlSafeStr};
 use super::db::{DatabaseHandle, sql};
 use super::index_feed::CatalogueState;
 use super::pools::{LONGEST_PATIENCE, PostgresServer, QueryPriority, SqlitePools};
+use super::read_scope::ReadScope;
 use super::{DatabaseAddress, Error, Result, SEAL_KEY, SealedText, Store, StoredTimes, TOKEN_KEY};
 
 /// How long a SQLite writer waits for writers of other processes.
@@ -74,6 +75,7 @@ macro_rules! migrations {
                 include_str!(concat!("../../migrations/", $engine, "/0014_file_metadata.sql")),
             ),
             migration(15, "sessions", include_str!(concat!("../../migrations/", $engine, "/0015_sessions.sql"))),
+            migration(16, "visibility", include_str!(concat!("../../migrations/", $engine, "/0016_visibility.sql"))),
         ])
     };
 }
@@ -117,14 +119,18 @@ impl Store {
                 let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await;
                 let pool = pool.map_err(|why| not_opened(path, &why))?;
                 (
-                    DatabaseHandle::Sqlite(SqlitePools::new(pool.clone(), pool), QueryPriority::People),
+                    DatabaseHandle::Sqlite(
+                        SqlitePools::new(pool.clone(), pool),
+                        QueryPriority::People,
+                        ReadScope::default(),
+                    ),
                     migrations!("sqlite"),
                 )
             }
             DatabaseAddress::Postgres(url) => {
                 open_postgres(url).await?.0.close().await?;
                 let server = PostgresServer::new(postgres_options(url.expose_secret())?);
-                (DatabaseHandle::Postgres(server, QueryPriority::People), migrations!("postgres"))
+                (DatabaseHandle::Postgres(server, QueryPriority::People, ReadScope::default()), migrations!("postgres"))
             }
         };
         let store = Store { db };
@@ -200,7 +206,7 @@ async fn sqlite(path: &Path) -> Result<DatabaseHandle> {
         .max_connections(SQLITE_CONNECTIONS)
         .acquire_timeout(LONGEST_PATIENCE)
         .connect_lazy_with(options.pragma("query_only", "ON"));
-    Ok(DatabaseHandle::Sqlite(SqlitePools::new(readers, writer), QueryPriority::People))
+    Ok(DatabaseHandle::Sqlite(SqlitePools::new(readers, writer), QueryPriority::People, ReadScope::default()))
 }
 
 /// Creates the database under a temporary name first, so that a kill leaves no incomplete one.
@@ -228,7 +234,11 @@ async fn postgres(url: &SecretString) -> Result<DatabaseHandle> {
     let (mut connection, place) = open_postgres(url).await?;
     migrate_postgres(&mut connection).await.map_err(|why| Error::Open(not_migrated(&place, &why)))?;
     connection.close().await?;
-    Ok(DatabaseHandle::Postgres(PostgresServer::new(postgres_options(url.expose_secret())?), QueryPriority::People))
+    Ok(DatabaseHandle::Postgres(
+        PostgresServer::new(postgres_options(url.expose_secret())?),
+        QueryPriority::People,
+        ReadScope::default(),
+    ))
 }
 
 /// Opens a single connection; also returns a description of the server. Unlike a pool it does not retry for half a

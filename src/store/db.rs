@@ -15,12 +15,14 @@ use sqlx::{AssertSqlSafe, FromRow, Postgres, Sqlite, Transaction};
 use super::Result;
 use super::columns::SqlValue;
 use super::pools::{BackgroundWriterSlot, PostgresServer, QueryPriority, SqlitePools};
+use super::read_scope::ReadScope;
+use crate::catalog::CatalogueView;
 
-/// A database, and the priority of the statements run on it.
+/// A database, the priority of the statements run on it, and what they read.
 #[derive(Clone, Debug)]
 pub(super) enum DatabaseHandle {
-    Sqlite(SqlitePools, QueryPriority),
-    Postgres(Arc<PostgresServer>, QueryPriority),
+    Sqlite(SqlitePools, QueryPriority, ReadScope),
+    Postgres(Arc<PostgresServer>, QueryPriority, ReadScope),
 }
 
 /// A write transaction. Ended by [`WriteTransaction::end`]; rolled back if dropped.
@@ -42,11 +44,11 @@ impl DatabaseHandle {
     /// Begins a write transaction.
     pub(super) async fn write(&self) -> Result<WriteTransaction> {
         Ok(match self {
-            DatabaseHandle::Sqlite(pools, lane) => {
+            DatabaseHandle::Sqlite(pools, lane, _) => {
                 let (tx, place) = pools.begin(*lane).await?;
                 WriteTransaction::Sqlite(tx, place)
             }
-            DatabaseHandle::Postgres(server, lane) => {
+            DatabaseHandle::Postgres(server, lane, _) => {
                 WriteTransaction::Postgres(server.begin(*lane).await?, Arc::clone(server))
             }
         })
@@ -55,8 +57,22 @@ impl DatabaseHandle {
     /// The same database with another priority.
     pub(super) fn with_priority(&self, lane: QueryPriority) -> Self {
         match self {
-            DatabaseHandle::Sqlite(pools, _) => DatabaseHandle::Sqlite(pools.clone(), lane),
-            DatabaseHandle::Postgres(server, _) => DatabaseHandle::Postgres(Arc::clone(server), lane),
+            DatabaseHandle::Sqlite(pools, _, scope) => DatabaseHandle::Sqlite(pools.clone(), lane, scope.clone()),
+            DatabaseHandle::Postgres(server, _, scope) => {
+                DatabaseHandle::Postgres(Arc::clone(server), lane, scope.clone())
+            }
+        }
+    }
+
+    /// The same database, of which only what the view sees is read.
+    pub(super) fn seen_by(&self, view: &CatalogueView) -> Self {
+        match self {
+            DatabaseHandle::Sqlite(pools, lane, _) => {
+                DatabaseHandle::Sqlite(pools.clone(), *lane, ReadScope::of(view, "main"))
+            }
+            DatabaseHandle::Postgres(server, lane, _) => {
+                DatabaseHandle::Postgres(Arc::clone(server), *lane, ReadScope::of(view, "silo"))
+            }
         }
     }
 
@@ -108,17 +124,17 @@ impl<'c> From<&'c mut WriteTransaction> for SqlTarget<'c> {
 macro_rules! dispatch {
     ($on:expr, $reads:expr, $connection:ident => $body:expr) => {
         match $on {
-            SqlTarget::Db(DatabaseHandle::Sqlite(pools, lane)) if $reads => {
+            SqlTarget::Db(DatabaseHandle::Sqlite(pools, lane, _)) if $reads => {
                 let mut held = pools.reader(*lane).await?;
                 let $connection = &mut *held;
                 $body.await?
             }
-            SqlTarget::Db(DatabaseHandle::Sqlite(pools, lane)) => {
+            SqlTarget::Db(DatabaseHandle::Sqlite(pools, lane, _)) => {
                 let (mut held, _place) = pools.writer(*lane).await?;
                 let $connection = &mut *held;
                 $body.await?
             }
-            SqlTarget::Db(DatabaseHandle::Postgres(server, lane)) => {
+            SqlTarget::Db(DatabaseHandle::Postgres(server, lane, _)) => {
                 let mut held = server.connection(*lane).await?;
                 let $connection = &mut *held;
                 server.guarded($body).await?
@@ -176,9 +192,10 @@ impl<'a> SqlStatement<'a> {
     /// Runs the statement and reads all rows, also of a writing statement with `RETURNING`.
     pub(super) async fn all<R: SqlRow>(self, on: impl Into<SqlTarget<'_>>) -> Result<Vec<R>> {
         let (reads, on) = (self.reads(), on.into());
+        let this = self.restricted(&on);
         let run = async move {
             let rows = dispatch!(on, reads, connection => {
-                bind!(sqlx::query_as(AssertSqlSafe(self.text)), self).fetch_all(connection)
+                bind!(sqlx::query_as(AssertSqlSafe(this.text)), this).fetch_all(connection)
             });
             Ok(rows)
         };
@@ -206,6 +223,18 @@ impl<'a> SqlStatement<'a> {
             Ok(touched)
         };
         run.boxed().await
+    }
+
+    /// The statement as it reads from this target: a reader of a part of the catalogue gets only that.
+    fn restricted(mut self, on: &SqlTarget<'_>) -> Self {
+        if let SqlTarget::Db(DatabaseHandle::Sqlite(.., scope) | DatabaseHandle::Postgres(.., scope)) = on
+            && !scope.is_whole()
+            && self.reads()
+        {
+            // Not cached: there are as many texts as there are views.
+            (self.text, self.cached) = (scope.restrict(&self.text).into(), false);
+        }
+        self
     }
 
     /// Whether the statement only reads. Any other may write, and would fail on a read-only connection.

@@ -31,6 +31,7 @@ pub(super) struct ImageRow {
     job_id: JobId,
     job_version_id: JobVersionId,
     origin_id: OriginId,
+    group_id: OriginId,
     registry_name: String,
     is_verified: bool,
     represents: bool,
@@ -52,6 +53,7 @@ row!(
         job_id,
         job_version_id,
         origin_id,
+        group_id,
         registry_name,
         is_verified,
         represents,
@@ -76,6 +78,7 @@ impl From<ImageRow> for CatalogueImage {
             job_id: row.job_id,
             job_version_id: row.job_version_id,
             origin_id: row.origin_id,
+            group_id: row.group_id,
             registry_name: row.registry_name,
             is_verified: row.is_verified,
             represents: row.represents,
@@ -97,7 +100,7 @@ impl From<ImageRow> for CatalogueImage {
 macro_rules! image_select {
     ($tail:literal) => {
         concat!(
-            "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, i.origin_id, r.name AS registry_name, o.is_verified,
+            "SELECT i.id, i.registry_id, v.job_id, i.job_version_id, i.origin_id, o.group_id, r.name AS registry_name, o.is_verified,
                  o.represents, r.host, i.repository, i.tag, i.digest, c.platforms, c.size, c.built_at, i.first_seen_at,
                  i.changed_at, c.job_name, c.job_version, c.package_version, c.title,
                  c.description, c.maintainer, c.email, c.maint_org, c.manifest, c.valid, c.manifest_problems
@@ -180,6 +183,13 @@ impl Store {
         moved.dedup();
         let newest: Vec<ImageId> = moved.into_iter().take(limit).map(|(_, id)| ImageId(id)).collect();
         self.image_list_by_ids(&newest).await
+    }
+
+    /// The highest revision of an image, and the number of catalogued images.
+    pub async fn image_state(&self) -> Result<(i64, u64)> {
+        let (revision, count): (Option<i64>, i64) =
+            sql("SELECT MAX(revision), COUNT(*) FROM images WHERE job_version_id IS NOT NULL").one(&self.db).await?;
+        Ok((revision.unwrap_or_default(), count.unsigned_abs()))
     }
 
     /// Number of tags and of Seed images of each registry: `(registry, tags, images)`.

@@ -19,6 +19,7 @@ mod jobs;
 mod origin_lists;
 mod origins;
 mod pools;
+mod read_scope;
 mod registries;
 mod repositories;
 mod run_queries;
@@ -31,6 +32,7 @@ mod times;
 mod tombstones;
 mod uploads;
 mod users;
+mod visibility;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -46,9 +48,10 @@ pub use self::sealed::{SEAL_KEY, SealedKind, SealedText, TOKEN_KEY};
 pub use self::sessions::{LoginAccount, SessionUser};
 pub use self::times::StoredTimes;
 pub use self::uploads::{UploadPosition, UploadRoom};
+pub use self::visibility::MemberIds;
 use crate::catalog::{
-    CatalogueImage, DigestContent, HintId, JobVersion, NewScanProblem, RegistryId, RepositoryState, RunPhase,
-    RunStatus, RunSummary, ScanCounts, ScanId, ScanState, TagChanges, UserId,
+    CatalogueImage, CatalogueView, DigestContent, HintId, JobVersion, NewScanProblem, RegistryId, RepositoryState,
+    RunPhase, RunStatus, RunSummary, ScanCounts, ScanId, ScanState, TagChanges, UserId,
 };
 
 /// Errors that a caller can act on.
@@ -313,6 +316,12 @@ impl Store {
         Self { db: self.db.with_priority(QueryPriority::Background) }
     }
 
+    /// The same database for a reader: whatever is read outside of a transaction, registries that the view hides do not
+    /// exist.
+    pub fn seen_by(&self, view: &CatalogueView) -> Self {
+        Self { db: self.db.seen_by(view) }
+    }
+
     /// Checks that the database accepts writes. SQLite is not queried: whether its folder is writable tells the same,
     /// without waiting for another writer.
     pub async fn write_check(&self) -> Result<()> {
@@ -329,8 +338,8 @@ impl Store {
     /// Closes all connections; those that do not end within seconds are abandoned.
     pub async fn close(&self) {
         match &self.db {
-            DatabaseHandle::Sqlite(pools, _) => pools.close().await,
-            DatabaseHandle::Postgres(server, _) => server.close().await,
+            DatabaseHandle::Sqlite(pools, ..) => pools.close().await,
+            DatabaseHandle::Postgres(server, ..) => server.close().await,
         }
     }
 }

@@ -15,8 +15,8 @@ use super::db::{RowLock, WriteTransaction, bulk, sql};
 use super::tombstones;
 use super::{Result, Store};
 use crate::catalog::{
-    ImageId, KnownOrigin, MaintainerContact, OriginId, OriginPlace, RegistryId, VerifiedMarks, maintainer_key,
-    place_origins, split_repository,
+    ImageId, KnownOrigin, MaintainerContact, OriginId, OriginPlace, RegistryId, RegistryVisibility, VerifiedMarks,
+    maintainer_key, place_origins, split_repository,
 };
 use crate::seed::version;
 
@@ -99,9 +99,18 @@ row!(MaintainerContact { name = "maintainer", email, organization = "maint_org" 
 
 struct MaintainerRow {
     image_id: ImageId,
+    registry_id: RegistryId,
+    visibility: RegistryVisibility,
     maintainer: MaintainerContact,
 }
-row!(MaintainerRow { image_id } + { maintainer });
+row!(MaintainerRow { image_id, registry_id, visibility } + { maintainer });
+
+impl MaintainerRow {
+    fn key(&self, origin: OriginId) -> String {
+        let closed = (self.visibility != RegistryVisibility::Public).then_some(self.registry_id);
+        maintainer_key(&self.maintainer, origin, closed)
+    }
+}
 
 row!(KnownOrigin {
     id,
@@ -193,6 +202,25 @@ async fn verify(
     raise_revision(tx, other.iter().map(|(id, _, _)| *id), revision).await?;
     update_representatives(tx, &other.iter().map(|(_, job, _)| *job).collect(), revision, now).await?;
     catalogue_set_revision(tx, revision).await.map(|()| true)
+}
+
+/// Groups the origins of a registry anew, as its visibility says.
+pub(super) async fn regroup(
+    tx: &mut WriteTransaction,
+    id: RegistryId,
+    revision: i64,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let rows: Vec<TouchedOrigin> = sql("SELECT id, job_id, latest_job_version, latest_package_version, image_id,
+             image_id > 0 AS is_current
+         FROM job_origins WHERE registry_id = $1")
+    .bind(id)
+    .all(&mut *tx)
+    .await?;
+    let latest: Vec<(i64, LatestImage)> = rows.iter().map(|row| (row.id, row.latest())).collect();
+    set_latest(tx, &latest.iter().map(|(id, image)| (*id, image)).collect::<Vec<_>>()).await?;
+    raise_revision(tx, rows.iter().map(|row| row.id), revision).await?;
+    update_representatives(tx, &rows.iter().map(|row| row.job_id).collect(), revision, now).await
 }
 
 /// Gives the images of these origins a new revision, because the search index holds fields of the origin for each
@@ -320,17 +348,16 @@ pub(super) async fn settle(
 /// Stores the latest images of origins, with the maintainers named by these.
 async fn set_latest(tx: &mut WriteTransaction, changed: &[(i64, &LatestImage)]) -> Result<()> {
     let maintainers: Vec<MaintainerRow> = bulk(
-        "SELECT i.id AS image_id, c.maintainer, c.email, c.maint_org
-         FROM images i JOIN contents c ON c.digest = i.digest WHERE i.id IN (",
+        "SELECT i.id AS image_id, i.registry_id, r.visibility, c.maintainer, c.email, c.maint_org
+         FROM images i JOIN contents c ON c.digest = i.digest JOIN registries r ON r.id = i.registry_id WHERE i.id IN (",
         changed.iter().map(|(_, image)| [image.image_id.into()]),
         ")",
     )
     .all(&mut *tx)
     .await?;
-    let maintainers: HashMap<ImageId, MaintainerContact> =
-        maintainers.into_iter().map(|MaintainerRow { image_id, maintainer }| (image_id, maintainer)).collect();
+    let maintainers: HashMap<ImageId, MaintainerRow> = maintainers.into_iter().map(|row| (row.image_id, row)).collect();
     let rows = changed.iter().map(|(id, LatestImage { job_version, package_version, image_id })| {
-        let key = maintainer_key(&maintainers[image_id], OriginId(*id));
+        let key = maintainers[image_id].key(OriginId(*id));
         [(*id).into(), job_version.into(), package_version.into(), (*image_id).into(), key.into()]
     });
     bulk(
@@ -389,8 +416,9 @@ pub(super) async fn update_representatives(
     )
     .execute(&mut *tx)
     .await?;
-    let flipped = moved.iter().filter(|(_, before, place)| place.represents != before.represents);
-    raise_revision(tx, flipped.map(|(id, ..)| *id), revision).await?;
+    let is_indexed = |place: &OriginPlace| (place.represents, place.group_id);
+    let other = moved.iter().filter(|(_, before, place)| is_indexed(place) != is_indexed(before));
+    raise_revision(tx, other.map(|(id, ..)| *id), revision).await?;
     set_texts(tx, &latest).await?;
     let shown: BTreeSet<i64> = latest.iter().map(|(job, _)| *job).collect();
     let empty = || jobs.difference(&shown);

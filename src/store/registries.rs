@@ -29,13 +29,14 @@ row!(
         schedule,
         created_at,
         next_scan_at,
+        visibility,
     } + { verified }
 );
 
 /// The columns of a [`RegistryRecord`]: whether it has a password and a hook, never their values.
 const COLUMNS: &str = "id, name, url, host, org, kind, username, sealed_password IS NOT NULL AS has_password,
     hook_digest IS NOT NULL AS has_hook, ca, client_certificate, include, exclude, repositories, schedule, created_at,
-    next_scan_at, is_verified, verified_namespaces";
+    next_scan_at, is_verified, verified_namespaces, visibility";
 
 /// Sealed secrets of a registry, stored as given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,8 +67,8 @@ impl Store {
         sql(format!(
             "INSERT INTO registries
                  (name, url, host, org, kind, username, sealed_password, ca, client_certificate, sealed_client_key,
-                  include, exclude, schedule, created_at, repositories)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING {COLUMNS}"
+                  include, exclude, schedule, created_at, repositories, visibility)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING {COLUMNS}"
         ))
         .bind(&new.name)
         .bind(&new.url)
@@ -84,12 +85,13 @@ impl Store {
         .bind(&new.schedule)
         .bind(now)
         .bind(json(&new.repositories))
+        .bind(new.visibility)
         .one(&self.db)
         .await
         .map_err(|error| error.or_duplicate("registry"))
     }
 
-    /// Changes all values of a registry except its name and kind. Returns `None` if the registry is no longer as in
+    /// Changes all values of a registry except its name, kind and visibility. Returns `None` if the registry is no longer as in
     /// `old`.
     pub async fn registry_update(
         &self,
@@ -239,5 +241,9 @@ async fn delete(tx: &mut WriteTransaction, id: RegistryId, now: DateTime<Utc>, l
         catalogue_set_removed(tx, revision).await?;
         catalogue_set_revision(tx, revision).await?;
     }
+    sql("INSERT INTO closed_registries (id) SELECT id FROM registries WHERE id = $1 AND visibility <> 'public'")
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
     sql("DELETE FROM registries WHERE id = $1").bind(id).execute(tx).await.map(|found| found > 0)
 }

@@ -171,14 +171,14 @@ impl App {
 
     /// Renews the lease. False: the run is to be stopped.
     async fn renew(&self, claim: &ClaimedRun, task: &AttemptTask) -> store::Result<bool> {
-        let cancelled_by = self.0.store.run_renew(claim, self.0.clock.now() + LEASE).await?;
+        let cancelled_by = self.store().run_renew(claim, self.0.clock.now() + LEASE).await?;
         Ok(cancelled_by.is_none() && self.may_run(task).await?)
     }
 
     /// Whether a run's owner still exists, and may run jobs.
     pub(super) async fn may_run(&self, task: &AttemptTask) -> store::Result<bool> {
         let summary = &task.stored.summary;
-        let owner = self.0.store.user_get(summary.owner_id).await?;
+        let owner = self.store().user_get(summary.owner_id).await?;
         let may = owner.is_some_and(|owner| owner.role != UserRole::User);
         if !may {
             tracing::info!(run = summary.id, owner = summary.owner, "stopping a run: its owner may no longer run jobs");

@@ -125,7 +125,7 @@ impl App {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<BatchSummary>> {
-        Ok(self.0.store.batch_list(&own(session, RunFilter::default()), before, limit).await?)
+        Ok(self.store().batch_list(&own(session, RunFilter::default()), before, limit).await?)
     }
 
     /// A batch that the user may see.
@@ -134,7 +134,7 @@ impl App {
     /// [`Error::NotFound`].
     pub async fn batch_get(&self, session: &UserSession, id: &str) -> Result<BatchSummary> {
         let filter = RunFilter { batch: Some(id.to_owned()), ..RunFilter::default() };
-        let found = self.0.store.batch_list(&own(session, filter), None, 1).await?.pop();
+        let found = self.store().batch_list(&own(session, filter), None, 1).await?.pop();
         found.ok_or_else(|| Error::NotFound("No batch found with that ID".to_owned()))
     }
 
@@ -146,7 +146,7 @@ impl App {
         after: i64,
         limit: u32,
     ) -> Result<BatchOutputPage> {
-        let mut runs = self.0.store.run_get_batch(batch, after, limit).await?;
+        let mut runs = self.store().run_get_batch(batch, after, limit).await?;
         runs.retain(|run| may_see(session, &run.summary));
         let names = match runs.first() {
             Some(run) => output_names(&read_manifest(&read_record(run)?)?),
@@ -187,7 +187,7 @@ impl App {
     /// prepared.
     async fn check_room(&self, session: &UserSession, more: usize) -> Result<()> {
         let filter = RunFilter { owner: Some(session.user.id), ..RunFilter::default() };
-        let counts = self.0.store.run_counts(&filter).await?;
+        let counts = self.store().run_counts(&filter).await?;
         let (there, most) = (counts.accepted + counts.running, u64::from(self.settings().runs.per_user_active));
         if there + more as u64 > most { Err(super::submit::too_many(there, most)) } else { Ok(()) }
     }

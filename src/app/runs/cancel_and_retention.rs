@@ -34,7 +34,7 @@ impl App {
         let now = self.0.clock.now();
         record.end(RunVerdict::Dismissed, now);
         let by = &session.user.username;
-        if !self.0.store.run_cancel(id, by, &state_of(&record, now)).await? {
+        if !self.store().run_cancel(id, by, &state_of(&record, now)).await? {
             let status = stored.summary.status.as_str();
             let status = if stored.summary.finished_at.is_some() { status } else { "over" };
             return Err(Error::Conflict(format!("Run {id} has ended ({status}), so there is nothing to cancel")));
@@ -113,12 +113,12 @@ impl App {
     /// Discards the files first, then marks the run: after a kill in between, the next attempt completes it. The files
     /// are moved aside at once and removed in the background, since that may take long, or fail.
     pub(super) async fn run_purge(&self, id: &str) -> Result<()> {
-        let Some(stored) = self.0.store.run_get(id).await? else { return Err(no_such_run()) };
+        let Some(stored) = self.store().run_get(id).await? else { return Err(no_such_run()) };
         let record = read_record(&stored)?;
         if let Some(folder) = record.folder {
             self.discard(folder).await?;
         }
-        self.0.store.run_purge(id, self.0.clock.now()).await?;
+        self.store().run_purge(id, self.0.clock.now()).await?;
         Ok(())
     }
 
@@ -131,7 +131,7 @@ impl App {
         loop {
             let before = days(settings.keep_files_days);
             let outdated =
-                self.0.store.run_list_outdated(before, &self.0.host, before - OF_OTHERS, failed, BATCH).await?;
+                self.store().run_list_outdated(before, &self.0.host, before - OF_OTHERS, failed, BATCH).await?;
             for id in &outdated {
                 if let Err(why) = self.run_purge(id).await {
                     tracing::warn!(run = id, %why, "a run's files cannot be deleted");
@@ -144,17 +144,17 @@ impl App {
             }
         }
         let others = self.discard_purged().await;
-        let pruned = self.0.store.run_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
+        let pruned = self.store().run_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
         let uploads = self.upload_clean_up(days(settings.keep_uploads_days)).await;
-        let metadata = self.0.store.file_metadata_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
+        let metadata = self.store().file_metadata_prune(days(settings.keep_days)).await.map(drop).map_err(Error::from);
         first.and(others).and(pruned).and(uploads).and(metadata)
     }
 
     /// Discards files of this silo's runs that another silo purged: it has no access to them.
     async fn discard_purged(&self) -> Result<()> {
         let since = self.0.clock.now() - OF_OTHERS;
-        for id in self.0.store.run_list_purged(&self.0.host, since).await? {
-            let Some(stored) = self.0.store.run_get(&id).await? else { continue };
+        for id in self.store().run_list_purged(&self.0.host, since).await? {
+            let Some(stored) = self.store().run_get(&id).await? else { continue };
             let Some(folder) = read_record(&stored)?.folder else { continue };
             if tokio::fs::try_exists(&folder).await.unwrap_or_default() {
                 self.discard(folder).await?;
@@ -183,7 +183,7 @@ impl App {
             return Ok(());
         };
         // Read after the engine's list: so it includes runs that began in between.
-        let held = self.0.store.run_list_held(&self.0.host).await?;
+        let held = self.store().run_list_held(&self.0.host).await?;
         for container in found {
             let run = container.labels.get(RUN);
             if run.is_some_and(|run| held.contains(run)) {

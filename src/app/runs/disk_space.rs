@@ -45,7 +45,7 @@ impl App {
     /// Whether runs may start. If runs wait for space, frees some first.
     pub(super) async fn run_room(&self) -> Result<bool> {
         let mut shortage = self.run_disk_shortage().await?;
-        let waiting = shortage.is_some() && self.0.store.run_counts_active().await?.accepted > 0;
+        let waiting = shortage.is_some() && self.store().run_counts_active().await?.accepted > 0;
         if let (Some(short), true, Ok(mut rest)) = (shortage, waiting, self.0.purging.try_lock()) {
             self.remove_discarded(&CancellationToken::new()).await?;
             if rest.is_none_or(|until| Instant::now() >= until) {
@@ -77,8 +77,8 @@ impl App {
         let before = self.0.clock.now() - TimeDelta::hours(i64::from(self.settings().runs.purge_after_hours));
         let (mut given, mut chosen) = (short.free, Vec::new());
         // Files of other silos are not on this disk.
-        for id in self.0.store.run_list_outdated(before, &self.0.host, DateTime::UNIX_EPOCH, 0, MOST).await? {
-            let Some(stored) = self.0.store.run_get(&id).await? else { continue };
+        for id in self.store().run_list_outdated(before, &self.0.host, DateTime::UNIX_EPOCH, 0, MOST).await? {
+            let Some(stored) = self.store().run_get(&id).await? else { continue };
             let Some(folder) = read_record(&stored).ok().and_then(|record| record.folder) else { continue };
             let bytes = spawn_blocking(move || on_disk(&folder, &HaltSignal::default())).await?;
             given = given.saturating_add(bytes);

@@ -46,7 +46,7 @@ impl App {
         media_types: &[String],
         before: Option<&str>,
     ) -> Result<EarlierOutputPage> {
-        let records = self.0.store.run_list_records_with_outputs(session.user.id, before, RUNS).await?;
+        let records = self.store().run_list_records_with_outputs(session.user.id, before, RUNS).await?;
         let is_full = records.len() == RUNS as usize;
         let mut page = EarlierOutputPage::default();
         for (id, record) in records {

@@ -92,7 +92,7 @@ impl App {
             return Ok(());
         }
         let room = self.upload_room(fetched.owner, needed, in_advance(needed));
-        match self.0.store.run_reserve(fetched.claim, room).await {
+        match self.store().run_reserve(fetched.claim, room).await {
             Ok(Some(reserved)) => {
                 fetched.reserved.store(reserved, Relaxed);
                 Ok(())

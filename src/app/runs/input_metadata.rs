@@ -18,13 +18,13 @@ impl App {
         if outputs.input_metadata.is_empty() {
             return Ok(());
         }
-        let Some(run) = self.0.store.run_get(&record.id).await? else { return Ok(()) };
+        let Some(run) = self.store().run_get(&record.id).await? else { return Ok(()) };
         let owner = run.summary.owner_id;
         for (name, metadata) in &outputs.input_metadata {
             let given = record.given.files.iter().find(|input| input.name == *name);
             if let Some([file]) = given.map(|input| input.files.as_slice()) {
                 let text = serde_json::to_string(metadata).map_err(|why| Error::Internal(why.to_string()))?;
-                self.0.store.file_metadata_put(owner, &file.sha256, &text, self.0.clock.now()).await?;
+                self.store().file_metadata_put(owner, &file.sha256, &text, self.0.clock.now()).await?;
             }
         }
         Ok(())
@@ -33,7 +33,7 @@ impl App {
     /// Adds stored metadata to inputs. It is newer than what came with them.
     pub(super) async fn metadata_add(&self, owner: UserId, given: &mut [GivenInput]) -> Result<()> {
         for file in given.iter_mut().flat_map(|input| &mut input.files) {
-            let kept = self.0.store.file_metadata_use(owner, &file.sha256, self.0.clock.now()).await?;
+            let kept = self.store().file_metadata_use(owner, &file.sha256, self.0.clock.now()).await?;
             if let Some(metadata) = kept.as_deref().and_then(read) {
                 file.facts.metadata = Some(metadata);
             }
@@ -51,7 +51,7 @@ impl App {
         let files = outputs.files.iter_mut().flat_map(|output| &mut output.files);
         for file in files.chain(&mut outputs.extra) {
             let Some(sha256) = &file.sha256 else { continue };
-            let kept = self.0.store.file_metadata_get(owner, sha256).await?;
+            let kept = self.store().file_metadata_get(owner, sha256).await?;
             if let Some(metadata) = kept.as_deref().and_then(read) {
                 file.metadata = Some(metadata);
             }

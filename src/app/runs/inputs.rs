@@ -73,7 +73,7 @@ impl App {
         file: &InputFile,
         sha256: &str,
     ) -> Result<std::result::Result<Vec<ResolvedInput>, InputProblem>> {
-        let found = self.0.store.upload_use(user.id, sha256, self.0.clock.now()).await?;
+        let found = self.store().upload_use(user.id, sha256, self.0.clock.now()).await?;
         let path = self.upload_path(sha256);
         let Some((upload, metadata)) = found.zip(path.metadata().ok()) else {
             return Ok(Err(InputProblem {
@@ -108,7 +108,7 @@ impl App {
         let trouble = |message: String, help: &str| {
             Ok(Err(InputProblem { input: file.input.clone(), message, help: help.to_owned(), is_passing: false }))
         };
-        let stored = self.0.store.run_get(run).await?;
+        let stored = self.store().run_get(run).await?;
         let session = UserSession::of(user.clone());
         let Some(stored) = stored.filter(|stored| may_see(&session, &stored.summary)) else {
             return trouble(format!("you have no run {run}."), "List your runs with GET /api/v1/runs.");

@@ -67,7 +67,7 @@ impl App {
         job: &str,
     ) -> Result<Cow<'f, RunForm>> {
         let Some(kept) = &form.kept else { return Ok(Cow::Borrowed(form)) };
-        let stored = self.0.store.run_get(&kept.run).await?;
+        let stored = self.store().run_get(&kept.run).await?;
         let stored = stored.filter(|stored| stored.summary.owner_id == user.id && stored.summary.job_name == job);
         let stored = stored.ok_or_else(|| {
             Error::NotFound(format!(

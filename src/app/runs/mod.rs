@@ -179,7 +179,7 @@ impl App {
 
     /// A run as lists show it.
     pub async fn run_summary(&self, session: &UserSession, id: &str) -> Result<RunSummary> {
-        let found = self.0.store.run_summary(id).await?;
+        let found = self.store().run_summary(id).await?;
         let mut found = found.filter(|run| may_see(session, run)).ok_or_else(no_such_run)?;
         self.add_shortage_message(&mut found);
         Ok(found)
@@ -193,14 +193,14 @@ impl App {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<RunSummary>> {
-        let mut runs = self.0.store.run_list(&own(session, filter), before, limit).await?;
+        let mut runs = self.store().run_list(&own(session, filter), before, limit).await?;
         runs.iter_mut().for_each(|run| self.add_shortage_message(run));
         Ok(runs)
     }
 
     /// Number of these runs by status.
     pub async fn run_counts(&self, session: &UserSession, filter: RunFilter) -> Result<RunCounts> {
-        Ok(self.0.store.run_counts(&own(session, filter)).await?)
+        Ok(self.store().run_counts(&own(session, filter)).await?)
     }
 
     /// The rows of a batch, in order.
@@ -211,14 +211,14 @@ impl App {
         after: i64,
         limit: u32,
     ) -> Result<Vec<RunSummary>> {
-        let mut rows = self.0.store.run_list_batch(batch, after, limit).await?;
+        let mut rows = self.store().run_list_batch(batch, after, limit).await?;
         rows.retain(|run| may_see(session, run));
         rows.iter_mut().for_each(|run| self.add_shortage_message(run));
         Ok(rows)
     }
 
     pub(super) async fn run_stored(&self, session: &UserSession, id: &str) -> Result<StoredRun> {
-        let found = self.0.store.run_get(id).await?;
+        let found = self.store().run_get(id).await?;
         found.filter(|run| may_see(session, &run.summary)).ok_or_else(no_such_run)
     }
 }

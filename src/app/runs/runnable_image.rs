@@ -46,7 +46,8 @@ impl App {
         if let Some(image) = known.as_ref().filter(|image| !image.registry.is_empty()) {
             return of_catalogue(image);
         }
-        let locals = machine.filter(|_| self.settings().runs.local_images);
+        let may_be_local = self.settings().runs.local_images && !self.is_of_hidden_registry(&name).await?;
+        let locals = machine.filter(|_| may_be_local);
         if let Some(machine) = locals
             && let Some(subject) = of_engine(machine, &name).await?
         {

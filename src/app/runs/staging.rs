@@ -88,7 +88,7 @@ impl App {
         cancel: &CancellationToken,
     ) -> StagingResult<StagedAttempt> {
         // Its files are those of this user.
-        let Some(owner) = self.0.store.user_get(task.stored.summary.owner_id).await? else {
+        let Some(owner) = self.store().user_get(task.stored.summary.owner_id).await? else {
             let why = format!("The user {} who requested the run no longer exists.", task.stored.summary.owner);
             return ends(SystemFailure::Unknown.permanent_error(why));
         };

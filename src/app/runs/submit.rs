@@ -103,7 +103,7 @@ impl App {
         let prepared = self.prepared(&session.user, form, None, machine.as_ref()).await?;
         if form.dedup
             && let Some(key) = &prepared.dedup_key
-            && let Some(alike) = self.0.store.run_find_duplicate(session.user.id, key).await?
+            && let Some(alike) = self.store().run_find_duplicate(session.user.id, key).await?
         {
             return Ok(SubmitOutcome::Alike(Box::new(alike)));
         }
@@ -123,7 +123,7 @@ impl App {
     }
 
     pub(super) async fn queue(&self, runs: &[NewRun]) -> Result<()> {
-        match self.0.store.run_insert(runs, u64::from(self.settings().runs.per_user_active)).await {
+        match self.store().run_insert(runs, u64::from(self.settings().runs.per_user_active)).await {
             Err(store::Error::TooMany { there, most }) => Err(too_many(there, most)),
             other => {
                 other?;
@@ -260,7 +260,7 @@ impl App {
             (RunNetwork::Host, _) => NetworkMode::Host,
             (RunNetwork::Bridge, _) => NetworkMode::Bridge,
             (RunNetwork::None, Some(id)) if !settings.bridge_registries.is_empty() => {
-                let registry = self.0.store.registry_get(RegistryId(id)).await?;
+                let registry = self.store().registry_get(RegistryId(id)).await?;
                 let is_allowed = registry.is_some_and(|registry| settings.bridge_registries.contains(&registry.name));
                 if is_allowed { NetworkMode::Bridge } else { NetworkMode::None }
             }

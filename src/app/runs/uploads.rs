@@ -59,7 +59,7 @@ impl App {
         let folder = path.parent().unwrap_or(&folder);
         fs::create_dir_all(folder).await.map_err(|why| unwritable(folder, &why))?;
         // A kill in between leaves a row without a file, which counts as not uploaded; not a file without a row.
-        self.0.store.upload_put(&upload, &reservation.id).await?;
+        self.store().upload_put(&upload, &reservation.id).await?;
         reservation.is_settled = true;
         fs::rename(&part.0, &path).await.map_err(|why| unwritable(&path, &why))?;
         Ok(upload)
@@ -142,7 +142,7 @@ impl App {
         after: Option<&UploadPosition>,
         limit: u32,
     ) -> Result<Vec<UploadedFile>> {
-        Ok(self.0.store.upload_list(session.user.id, after, limit).await?)
+        Ok(self.store().upload_list(session.user.id, after, limit).await?)
     }
 
     /// An upload of the user, and its path.
@@ -151,7 +151,7 @@ impl App {
     /// [`Error::NotFound`] if there is none.
     pub async fn upload_file(&self, session: &UserSession, sha256: &str) -> Result<(UploadedFile, PathBuf)> {
         let none = || Error::NotFound(format!("You have no upload {sha256}"));
-        let upload = self.0.store.upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
+        let upload = self.store().upload_get(session.user.id, sha256).await?.ok_or_else(none)?;
         let path = self.upload_path(&upload.sha256);
         if path.is_file() { Ok((upload, path)) } else { Err(none()) }
     }
@@ -159,7 +159,7 @@ impl App {
     /// Removes uploads that were not used since `before`.
     pub(super) async fn upload_clean_up(&self, before: DateTime<Utc>) -> Result<()> {
         let _held = self.0.uploads.lock().await;
-        for sha256 in self.0.store.upload_prune(before).await? {
+        for sha256 in self.store().upload_prune(before).await? {
             if let Err(why) = fs::remove_file(self.upload_path(&sha256)).await {
                 tracing::warn!(sha256, %why, "an unused upload cannot be removed");
             }
@@ -196,7 +196,8 @@ impl UploadReservation {
         let wanted = if needed <= self.reserved { self.reserved } else { wanted };
         let room = self.app.upload_room(self.owner, needed, wanted);
         let now = inner.clock.now();
-        let Some(reserved) = inner.store.upload_reserve(&self.id, &inner.host, room, now, now + LEASE).await? else {
+        let Some(reserved) = self.app.store().upload_reserve(&self.id, &inner.host, room, now, now + LEASE).await?
+        else {
             return Ok(false);
         };
         (self.reserved, self.leased) = (reserved, Some(elapsed));
@@ -210,7 +211,7 @@ impl Drop for UploadReservation {
         if !self.is_settled && self.leased.is_some() {
             let (app, id) = (self.app.clone(), std::mem::take(&mut self.id));
             runtime.spawn(async move {
-                if let Err(why) = app.0.store.upload_release(&id).await {
+                if let Err(why) = app.store().upload_release(&id).await {
                     tracing::warn!(%why, "space reserved for a file cannot be released; it stays reserved until its \
                                           lease expires");
                 }

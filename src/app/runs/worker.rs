@@ -50,7 +50,7 @@ impl App {
     /// The next claim: a run that an error interrupted here and whose lease is still ours, or a waiting one.
     async fn run_next_claim(&self) -> Result<Option<ClaimedRun>> {
         while let Some(left) = self.0.going.left() {
-            match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
+            match self.store().run_renew(&left, self.0.clock.now() + LEASE).await {
                 Ok(_) => return Ok(Some(ClaimedRun { last_host: Some(self.0.host.clone()), ..left })),
                 Err(store::Error::LeaseLost) => {}
                 Err(why) => {
@@ -63,14 +63,14 @@ impl App {
         let busy = self.0.going.ids();
         // Without free space only runs that began before are resumed.
         let most = if self.run_room().await? { u64::from(self.settings().runs.per_user_running) } else { 0 };
-        Ok(self.0.store.run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?)
+        Ok(self.store().run_claim(&random_id(), &self.0.host, &busy, most, now, now + LEASE).await?)
     }
 
     /// Renews the leases of runs whose engine does not answer: their jobs may still run there, so no other silo may
     /// repeat them.
     async fn renew_left(&self) -> Result<()> {
         for left in self.0.going.interrupted_claims(ENGINE_AWAY) {
-            match self.0.store.run_renew(&left, self.0.clock.now() + LEASE).await {
+            match self.store().run_renew(&left, self.0.clock.now() + LEASE).await {
                 // The loss is noticed when the engine is back.
                 Ok(_) | Err(store::Error::LeaseLost) => {}
                 Err(why) => return Err(why.into()),
@@ -87,7 +87,7 @@ impl App {
         cancel: &CancellationToken,
         stop: &CancellationToken,
     ) -> Result<()> {
-        let Some(stored) = self.0.store.run_get(&claim.id).await? else { return Ok(()) };
+        let Some(stored) = self.store().run_get(&claim.id).await? else { return Ok(()) };
         let mut task = AttemptTask::read(stored)?;
         if let Some(verdict) = self.run_begin_attempt(claim, &mut task, cancel).await? {
             return self.settle(claim, self.ended(task.record, verdict)).await;
@@ -150,7 +150,7 @@ impl App {
 
     /// Stores the progress of a run.
     pub(super) async fn store_state(&self, claim: &ClaimedRun, record: &RunRecord) -> Result<()> {
-        let stored = self.0.store.run_update(claim, &state_of(record, record.updated)).await;
+        let stored = self.store().run_update(claim, &state_of(record, record.updated)).await;
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         match stored {
             Err(store::Error::LeaseLost) => Err(Error::LeaseLost),
@@ -180,7 +180,7 @@ impl App {
                 tracing::warn!(run = record.id, %why, "the record could not be written beside the outputs");
             }
         }
-        let settled = self.0.store.run_finish_attempt(claim, &state_of(&record, due)).await;
+        let settled = self.store().run_finish_attempt(claim, &state_of(&record, due)).await;
         self.0.signals.run_changed.send_modify(|count| *count += 1);
         settled?;
         // A failure to store metadata of files must not affect the run.

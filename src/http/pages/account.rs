@@ -1,7 +1,6 @@
 //! `/account`: the user's password and sessions.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Uri};
 use secrecy::SecretString;
@@ -16,7 +15,7 @@ use super::{PageFrame, reply, reply_to_form, see_other};
 use crate::app::{App, Error, UserSession};
 use crate::catalog::{SessionKind, SessionRecord};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -78,7 +77,7 @@ pub(super) struct AccountQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     QueryParameters(AccountQuery { done }): QueryParameters<AccountQuery>,
@@ -93,7 +92,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn change_password(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     form: PageForm,
@@ -116,7 +115,7 @@ pub(super) async fn change_password(
 
 /// Ends one session; this one, too, which logs out.
 pub(super) async fn end_session(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     (headers, uri): (HeaderMap, Uri),
@@ -128,7 +127,7 @@ pub(super) async fn end_session(
 
 /// Logs out everywhere.
 pub(super) async fn end_all_sessions(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     (headers, uri): (HeaderMap, Uri),
     _form: PageForm,

@@ -1,7 +1,6 @@
 //! `/batches` and `/batch/{id}`: batches, and one with its runs, errors and outputs.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -14,10 +13,10 @@ use super::run::run_path;
 use super::run_state::{fault, status_word};
 use super::shown_time::ShownTime;
 use super::{PageFrame, reply, see_other};
-use crate::app::{App, BatchOutputPage, UserSession};
+use crate::app::{BatchOutputPage, UserSession};
 use crate::catalog::{BatchErrorCount, BatchSummary, RunCounts, RunStatus, RunSummary};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::routes::{RouteAccess, RouteTable};
 
 /// Batches on a page.
@@ -119,7 +118,7 @@ pub(super) struct BatchPageQuery {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     QueryParameters(BatchPageQuery { cursor }): QueryParameters<BatchPageQuery>,
@@ -175,7 +174,7 @@ pub(super) struct BatchGridQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
@@ -245,7 +244,7 @@ fn output_rows(frame: &PageFrame, outputs: &BatchOutputPage) -> Vec<OutputRow> {
 
 /// Stops the runs that have not ended.
 pub(super) async fn cancel(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     _form: PageForm,
@@ -257,7 +256,7 @@ pub(super) async fn cancel(
 
 /// Runs the failed rows again, as a new batch.
 pub(super) async fn rerun(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     _form: PageForm,

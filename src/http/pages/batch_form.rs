@@ -1,7 +1,6 @@
 //! `/batches/new`: one job for each row of a table. "Check" tells all problems and the first rows, "Run" queues them.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -15,7 +14,7 @@ use crate::app::{
 };
 use crate::catalog::ImageId;
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::seed::model::{SeedJob, SeedManifest};
 
 /// Longest form, in bytes.
@@ -105,7 +104,7 @@ pub(super) struct BatchFormQuery {
 
 /// The form: for the image, if none is given yet.
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     QueryParameters(BatchFormQuery { image }): QueryParameters<BatchFormQuery>,
@@ -124,7 +123,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn send(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     form: PageForm,

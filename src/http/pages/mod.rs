@@ -11,7 +11,7 @@
 //!     …
 //! }
 //!
-//! pub(super) async fn show(State(app): State<App>, frame: PageFrame, …) -> Result<Response> {
+//! pub(super) async fn show(RequestApp(app): RequestApp, frame: PageFrame, …) -> Result<Response> {
 //!     let job = app.…await?;     // an error becomes a page with its text and the request id
 //!     reply(&JobPage { frame, … })
 //! }

@@ -1,17 +1,16 @@
 //! `/new`: what scans added, changed and removed, by day.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use chrono::SecondsFormat;
 use serde::Deserialize;
 
 use super::frame::PageSection;
 use super::{PageFrame, filters, reply};
-use crate::app::{App, RecentEvents};
+use crate::app::RecentEvents;
 use crate::catalog::{EventFilter, EventId, EventKind, ImageEvent};
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 
 /// Events on a page.
 const PAGE_SIZE: u32 = 50;
@@ -92,7 +91,7 @@ fn news_path(registry: &str, word: &str, before: Option<EventId>) -> String {
 }
 
 pub(super) async fn news(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     QueryParameters(asked): QueryParameters<NewsQuery>,
 ) -> Result<Response> {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 
@@ -15,11 +14,11 @@ use super::next_page::own_path;
 use super::run::run_path;
 use super::run_state::{duration, status_sign, status_word};
 use super::{PageFrame, reply, reply_to_form, see_other};
-use crate::app::{App, Error, RunChange, UserSession};
+use crate::app::{Error, RunChange, UserSession};
 use crate::catalog::{RunCounts, RunFilter, RunPhase, RunStatus, RunSummary};
 use crate::http::api::v1::runs::RunListQuery;
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::http::routes::{RouteAccess, RouteTable};
 
 /// Runs on a page. The form of a page has so many boxes at most.
@@ -86,7 +85,7 @@ struct RunRow {
 }
 
 async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     uri: Uri,
@@ -236,7 +235,7 @@ fn is_of_one(why: &Error) -> bool {
 }
 
 /// Stops the chosen runs, without waiting for their ends.
-async fn stop(State(app): State<App>, frame: PageFrame, session: UserSession, form: PageForm) -> Result<Response> {
+async fn stop(RequestApp(app): RequestApp, frame: PageFrame, session: UserSession, form: PageForm) -> Result<Response> {
     let ids = chosen(&form)?;
     let mut refused = Vec::new();
     for id in &ids {
@@ -250,7 +249,12 @@ async fn stop(State(app): State<App>, frame: PageFrame, session: UserSession, fo
 }
 
 /// Runs the chosen runs again.
-async fn again(State(app): State<App>, frame: PageFrame, session: UserSession, form: PageForm) -> Result<Response> {
+async fn again(
+    RequestApp(app): RequestApp,
+    frame: PageFrame,
+    session: UserSession,
+    form: PageForm,
+) -> Result<Response> {
     let ids = chosen(&form)?;
     let mut refused = Vec::new();
     for id in &ids {

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -16,7 +15,7 @@ use crate::app::{App, Error, SearchOptions, SearchOrder, UserSession};
 use crate::http::api::legacy::route_list;
 use crate::http::api::v1::search::{KindWord, SearchQuery};
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 
 /// Results on a page.
 const PAGE_SIZE: usize = 20;
@@ -65,7 +64,7 @@ struct SortChoice {
 
 /// `/`: all jobs for people; the legacy list of routes for programs.
 pub(super) async fn home(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     // Unknown while the database is unreachable, as by an anonymous client.
     session: Option<Extension<UserSession>>,
@@ -83,7 +82,7 @@ pub(super) async fn home(
 }
 
 pub(super) async fn search(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     QueryParameters(pairs): QueryParameters<Vec<(String, String)>>,
 ) -> Result<Response> {

@@ -1,7 +1,6 @@
 //! `/session`: log in and out.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use secrecy::SecretString;
@@ -16,7 +15,7 @@ use crate::app::{App, Error, RequestCaller, UserSession};
 use crate::catalog::SessionKind;
 use crate::http::cookies::SessionCookie;
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::http::proxied::PublicUrl;
 
 #[derive(Template)]
@@ -44,7 +43,7 @@ pub(super) struct SessionQuery {
 
 /// The form to log in; for users who are logged in, the one to log out.
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     url: PublicUrl,
     session: Option<UserSession>,
@@ -63,7 +62,7 @@ pub(super) async fn show(
 
 /// Logs in. The session is a new one, and replaces that of the browser.
 pub(super) async fn log_in(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     caller: RequestCaller,
     url: PublicUrl,
@@ -101,7 +100,7 @@ pub(super) async fn log_in(
 
 /// Logs out; also without a session, so that a browser's old cookie goes.
 pub(super) async fn log_out(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: Option<UserSession>,
     (headers, uri): (HeaderMap, Uri),
     _form: PageForm,

@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -14,7 +13,7 @@ use super::shown_time::ShownTime;
 use super::{PageFrame, reply};
 use crate::app::{App, ConfiguredOption, DiagnosticFinding, DiagnosticVerdict, LoadSample, SystemDisk, SystemStatus};
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::http::operations::examined;
 use crate::http::stream::StreamSlots;
 
@@ -57,7 +56,7 @@ pub(super) struct SystemQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     Extension(streams): Extension<StreamSlots>,
     QueryParameters(SystemQuery { options }): QueryParameters<SystemQuery>,

@@ -1,7 +1,6 @@
 //! The start page while there is no registry: three steps, and which of them are done.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 
 use super::filters;
@@ -9,6 +8,7 @@ use super::form::PageForm;
 use super::{PageFrame, reply, see_other};
 use crate::app::{App, UserSession};
 use crate::http::error::Result;
+use crate::http::extract::RequestApp;
 
 #[derive(Template)]
 #[template(path = "welcome.html")]
@@ -24,7 +24,7 @@ pub(super) fn show(app: &App, frame: PageFrame, session: Option<&UserSession>) -
 }
 
 /// Adds the registry of the demo, and scans it.
-pub(super) async fn load_demo(State(app): State<App>, _form: PageForm) -> Result<Response> {
+pub(super) async fn load_demo(RequestApp(app): RequestApp, _form: PageForm) -> Result<Response> {
     app.demo_start().await?;
     Ok(see_other("/"))
 }

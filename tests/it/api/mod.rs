@@ -31,6 +31,7 @@ mod snapshots;
 mod system;
 mod users;
 mod validate;
+mod visibility;
 
 use serde_json::Value;
 

@@ -6,8 +6,9 @@ mod paging;
 mod quality;
 mod ranking;
 mod scripts;
+mod visibility;
 
-use silo::catalog::SearchDoc;
+use silo::catalog::{CatalogueView, SearchDoc};
 use silo::search::{self, SearchCursor, SearchIndex, SearchKind, SearchOrder, SearchRequest, SearchResponse};
 
 /// An image of a job; the job's id is ten times the image's, its reference is `{name}-1.0.0-seed:1.0.0`.
@@ -54,7 +55,8 @@ impl Search for SearchIndex {
         after: Option<SearchCursor>,
     ) -> search::Result<SearchResponse> {
         let (text, order) = (Some(text.to_owned()), SearchOrder::Relevance);
-        self.find(&SearchRequest { text, kind, order, filters: Vec::new(), limit, after, count: false, mark: false })
+        let request = SearchRequest { text, kind, order, filters: Vec::new(), limit, after, count: false, mark: false };
+        self.find(&request, &CatalogueView::whole())
     }
 }
 

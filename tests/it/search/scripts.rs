@@ -1,7 +1,7 @@
 //! Scripts of writing, spellings, and Unicode normal forms.
 
 use proptest::prelude::*;
-use silo::catalog::SearchDoc;
+use silo::catalog::{CatalogueView, SearchDoc};
 use silo::search::{SearchIndex, SearchKind, folded};
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -213,7 +213,7 @@ fn facets_have_one_form() {
         .into();
     let index = index(&docs);
     for value in ["Zürich", "Zu\u{308}rich"] {
-        let found = index.find(&silo::search::SearchRequest {
+        let request = silo::search::SearchRequest {
             text: None,
             kind: SearchKind::Image,
             order: silo::search::SearchOrder::Relevance,
@@ -222,7 +222,8 @@ fn facets_have_one_form() {
             after: None,
             count: true,
             mark: false,
-        });
+        };
+        let found = index.find(&request, &CatalogueView::whole());
         let found = found.expect("answered");
         assert_eq!(found.total, 2, "{value}");
         let (_, tags) = &found.facets[silo::search::SearchFacet::Tag as usize];

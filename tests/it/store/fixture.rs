@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
 use silo::catalog::{
     ContentOutcome, DigestContent, FoundTag, ManifestFacts, NewRegistry, RegistryId, RegistryKind, RegistryRecord,
-    ScanState, ScanTrigger, TagChanges, diff,
+    RegistryVisibility, ScanState, ScanTrigger, TagChanges, diff,
 };
 use silo::store::{ClaimedScan, DatabaseAddress, ScanResult, ScanStep, SealedSecrets, Store};
 use sqlx::postgres::PgConnection;
@@ -66,6 +66,7 @@ pub(super) fn new_registry(name: &str) -> NewRegistry {
         exclude: vec!["old/*".into()],
         repositories: vec!["a".into()],
         schedule: "0 */6 * * *".into(),
+        visibility: RegistryVisibility::Public,
     }
 }
 

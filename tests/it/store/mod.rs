@@ -14,6 +14,7 @@ mod scans;
 mod schema;
 mod steps;
 mod users;
+mod visibility;
 
 /// Makes one test per database from a scenario: `both!(name, |store| { … })` defines `name::sqlite` and
 /// `name::postgres`. With `|store, address|` the scenario can open the same database again.

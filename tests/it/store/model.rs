@@ -108,7 +108,7 @@ async fn origins(store: &Store, job: &JobSummary) -> Vec<(KnownOrigin, OriginPla
         assert_eq!(own as u64, group.origin_count);
     }
     let known = |origin: JobOrigin| {
-        let key = maintainer_key(&origin.maintainer, origin.id);
+        let key = maintainer_key(&origin.maintainer, origin.id, None);
         let leads = groups.iter().any(|(_, group)| group.leader == origin);
         let place = OriginPlace { group_id: origin.group_id, leads, represents: origin.origin.represents };
         let known = KnownOrigin {

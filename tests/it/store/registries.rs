@@ -1,8 +1,8 @@
 //! Registries.
 
 use silo::catalog::{
-    ContentOutcome, NewRegistry, RegistryId, RegistryLoss, RegistryRecord, RegistrySize, ScanState, ScanTrigger,
-    SecretChange, VerifiedMarks,
+    ContentOutcome, NewRegistry, RegistryId, RegistryLoss, RegistryRecord, RegistrySize, RegistryVisibility, ScanState,
+    ScanTrigger, SecretChange, VerifiedMarks,
 };
 use silo::store::{Error, SEAL_KEY, SealedChanges, SealedKind, SealedSecrets, SealedText};
 
@@ -46,6 +46,7 @@ both!(a_registry_comes_back_as_it_went_in, |store| {
         created_at: at(1),
         next_scan_at: None,
         verified: VerifiedMarks::default(),
+        visibility: RegistryVisibility::Public,
     };
     assert_eq!(hub, expected);
     let open = registry(&store, "open").await;
@@ -101,6 +102,7 @@ both!(a_changed_registry_keeps_what_it_is, |store| {
         exclude: vec![],
         repositories: vec!["b".into()],
         schedule: "off".into(),
+        visibility: RegistryVisibility::Public,
         // These two are immutable.
         name: "new".into(),
         kind: silo::catalog::RegistryKind::Harbor,

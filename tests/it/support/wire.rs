@@ -20,7 +20,7 @@ use silo::api::scans::{ScanProblemCountsReply, ScanProblemReply, ScanReply};
 use silo::api::search::{SearchReply, SuggestReply};
 use silo::api::sessions::{SessionListReply, TicketReply, TokenReply, UserReply};
 use silo::api::system::{ConfiguredOptionReply, LoadHistoryReply, SystemFindingReply, SystemReply};
-use silo::api::users::UserOverviewReply;
+use silo::api::users::{GroupReply, UserOverviewReply};
 use silo::api::{PageReply, VersionReply, WholeListReply};
 
 /// Compares a JSON reply of a route with its type; `asked` is the address with its query.
@@ -39,6 +39,8 @@ pub(crate) fn check(method: &Method, route: &str, asked: &str, content_type: &st
         ("GET", "me") => same::<UserReply>(text),
         ("GET", "users") => same::<PageReply<UserOverviewReply>>(text),
         (_, "users" | "users/{id}") => same::<UserOverviewReply>(text),
+        ("GET", "groups") => same::<Vec<GroupReply>>(text),
+        (_, "groups/{name}") => same::<GroupReply>(text),
         ("GET", "search") => same::<SearchReply>(text),
         ("GET", "suggest") => same::<SuggestReply>(text),
         ("GET", "events") => same::<EventPageReply>(text),

@@ -1,20 +1,19 @@
 //! `/login` and `/users`.
 
 use axum::Json;
-use axum::extract::State;
 use http::StatusCode;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::success;
 use super::views::{LegacyNewUserView, LegacyUserView};
-use crate::app::{App, Error, NewUser, RequestCaller, UserSession};
+use crate::app::{Error, NewUser, RequestCaller, UserSession};
 use crate::catalog::{SessionKind, UserId, UserRole};
 use crate::http::error::Result;
-use crate::http::extract::{CaseInsensitiveJson, PathParameters, id};
+use crate::http::extract::{CaseInsensitiveJson, PathParameters, RequestApp, id};
 
 pub(super) async fn login(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     caller: RequestCaller,
     body: CaseInsensitiveJson,
 ) -> Result<Json<Value>> {
@@ -23,7 +22,10 @@ pub(super) async fn login(
     Ok(Json(json!({ "token": token })))
 }
 
-pub(super) async fn list(State(app): State<App>, session: Option<UserSession>) -> Result<Json<Vec<LegacyUserView>>> {
+pub(super) async fn list(
+    RequestApp(app): RequestApp,
+    session: Option<UserSession>,
+) -> Result<Json<Vec<LegacyUserView>>> {
     if !app.settings().auth.open_user_list {
         let session = session.ok_or(Error::Unauthenticated("Missing authorization token"))?;
         if session.user.role != UserRole::Admin {
@@ -34,14 +36,14 @@ pub(super) async fn list(State(app): State<App>, session: Option<UserSession>) -
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(user): PathParameters<String>,
 ) -> Result<Json<LegacyUserView>> {
     Ok(Json(app.user_get(UserId(id(&user)?)).await?.into()))
 }
 
 pub(super) async fn add(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     body: CaseInsensitiveJson,
 ) -> Result<(StatusCode, Json<LegacyNewUserView>)> {
     let new = NewUser {
@@ -53,7 +55,7 @@ pub(super) async fn add(
 }
 
 pub(super) async fn delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(user): PathParameters<String>,
 ) -> Result<Json<Value>> {
     app.user_delete(UserId(id(&user)?)).await?;

@@ -1,43 +1,42 @@
 //! `/images`.
 
 use axum::Json;
-use axum::extract::State;
 use serde_json::Value;
 
 use super::views::{LegacyImageItemView, LegacyImageView};
-use crate::app::{App, RequestCaller, SearchOptions};
+use crate::app::{RequestCaller, SearchOptions};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, id};
+use crate::http::extract::{PathParameters, RequestApp, id};
 use crate::seed::manifest;
 
 /// The query that matches everything.
 pub(super) const EVERYTHING: &str = "+";
 
-pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<LegacyImageItemView>>> {
+pub(super) async fn list(RequestApp(app): RequestApp) -> Result<Json<Vec<LegacyImageItemView>>> {
     Ok(Json(app.image_list().await?.into_iter().map(LegacyImageItemView::from).collect()))
 }
 
 pub(super) async fn search(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(query): PathParameters<String>,
 ) -> Result<Json<Vec<LegacyImageItemView>>> {
     if query == EVERYTHING {
-        return list(State(app)).await;
+        return list(RequestApp(app)).await;
     }
     let ranked = app.search_images(Some(&query), &SearchOptions::ALL).await?;
     Ok(Json(ranked.items.into_iter().map(|found| found.item.into()).collect()))
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(image): PathParameters<String>,
 ) -> Result<Json<LegacyImageView>> {
     Ok(Json(app.image_get(ImageId(id(&image)?)).await?.into()))
 }
 
 pub(super) async fn manifest(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(image): PathParameters<String>,
 ) -> Result<Json<Value>> {
     let image = app.image_get(ImageId(id(&image)?)).await?;
@@ -45,7 +44,7 @@ pub(super) async fn manifest(
 }
 
 pub(super) async fn remote_manifest(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     caller: RequestCaller,
     PathParameters((registry, image)): PathParameters<(String, String)>,
 ) -> Result<Json<Value>> {

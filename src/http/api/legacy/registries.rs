@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use secrecy::SecretString;
@@ -14,10 +13,10 @@ use super::views::{LegacyRegistryDetailView, LegacyRegistryView};
 use crate::app::{App, RegistryForm, ScanOutcome, UserSession};
 use crate::catalog::{RegistryId, ScanId, ScanTrigger, UserRole};
 use crate::http::error::Result;
-use crate::http::extract::{CaseInsensitiveJson, PathParameters, id};
+use crate::http::extract::{CaseInsensitiveJson, PathParameters, RequestApp, id};
 
 pub(super) async fn add(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     body: CaseInsensitiveJson,
 ) -> Result<(StatusCode, Json<LegacyRegistryDetailView>)> {
     let form = RegistryForm {
@@ -32,12 +31,12 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(LegacyRegistryDetailView::new(registry, true))))
 }
 
-pub(super) async fn list(State(app): State<App>) -> Result<Json<Vec<LegacyRegistryView>>> {
+pub(super) async fn list(RequestApp(app): RequestApp) -> Result<Json<Vec<LegacyRegistryView>>> {
     Ok(Json(app.registry_list().await?.into_iter().map(LegacyRegistryView::from).collect()))
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: Option<UserSession>,
     PathParameters(registry): PathParameters<String>,
 ) -> Result<Json<LegacyRegistryDetailView>> {
@@ -47,20 +46,20 @@ pub(super) async fn get(
 }
 
 pub(super) async fn delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
 ) -> Result<Json<Value>> {
     app.registry_delete(RegistryId(id(&registry)?)).await?;
     Ok(success())
 }
 
-pub(super) async fn scan_all(State(app): State<App>) -> Result<Response> {
+pub(super) async fn scan_all(RequestApp(app): RequestApp) -> Result<Response> {
     let scans: Vec<ScanId> = app.scan_request_all().await?.into_iter().map(|asked| asked.scan).collect();
     scan_reply(&app, &scans, "application/txt; charset=UTF-8", "/api/v1/scans".to_owned()).await
 }
 
 pub(super) async fn scan_one(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
 ) -> Result<Response> {
     let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;

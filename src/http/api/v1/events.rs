@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::sse;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt as _, stream};
@@ -17,7 +16,7 @@ use crate::api::events::{EventPageReply, EventReply};
 use crate::app::{App, Error, EventStart};
 use crate::catalog::{EventId, EventQuery, ImageEvent, RegistryId};
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::http::stream::{self as streams, StreamOpener};
 
 /// Events that are read at once for a stream.
@@ -56,7 +55,7 @@ impl From<ImageEvent> for EventReply {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(asked): QueryParameters<EventsQuery>,
     headers: HeaderMap,
     opening: StreamOpener,
@@ -129,7 +128,12 @@ impl EventFollower {
                 self.after = event.id;
                 return Some((sent(event), self));
             }
-            match self.app.event_list(&self.query, self.after, BATCH).await {
+            // What the reader sees may have changed since.
+            let events = match self.app.seen_now().await {
+                Ok(app) => app.event_list(&self.query, self.after, BATCH).await,
+                Err(why) => Err(why),
+            };
+            match events {
                 Ok(events) if events.is_empty() => {
                     _ = tokio::time::timeout(LOOK, self.changed.changed()).await;
                 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, SecondsFormat, Utc};
 use http::{HeaderMap, StatusCode, header};
@@ -10,10 +9,9 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::app::App;
 use crate::catalog::CatalogueImage;
 use crate::http::error::Result;
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::http::file::is_known;
 use crate::http::proxied::PublicPrefix;
 use crate::xml::escaped;
@@ -29,7 +27,7 @@ pub(super) struct FeedQuery {
 }
 
 pub(super) async fn feed(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(FeedQuery { q }): QueryParameters<FeedQuery>,
     headers: HeaderMap,
 ) -> Result<Response> {

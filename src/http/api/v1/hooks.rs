@@ -1,17 +1,15 @@
 //! `/api/v1/registries/{id}/hook`: creates and removes the URL that a registry sends notifications to.
 
-use axum::extract::State;
 use http::StatusCode;
 
 use crate::api::registries::{HookForm, HookReply};
-use crate::app::App;
 use crate::catalog::RegistryId;
 use crate::http::error::Result;
-use crate::http::extract::{JsonBody, PathParameters, id};
+use crate::http::extract::{JsonBody, PathParameters, RequestApp, id};
 use crate::http::proxied::PublicUrl;
 
 pub(super) async fn make(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
     PublicUrl(base): PublicUrl,
     form: Option<JsonBody<HookForm>>,
@@ -22,7 +20,7 @@ pub(super) async fn make(
 }
 
 pub(super) async fn remove(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
 ) -> Result<StatusCode> {
     app.hook_remove(RegistryId(id(&registry)?)).await?;

@@ -1,7 +1,6 @@
 //! `/api/v1/images`, and exports of their jobs.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{HeaderValue, header};
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use crate::api::images::{ImageDetailReply, ImageReply, PastDigestReply};
 use crate::app::{App, ExportFormat};
 use crate::catalog::{CatalogueImage, ImageFilter, ImageId, ImageOrder, PastDigest, RegistryId, SortKey};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp, id};
 use crate::http::file::disposition;
 use crate::seed::manifest;
 
@@ -79,7 +78,7 @@ pub(super) struct ImageListQuery {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(asked): QueryParameters<ImageListQuery>,
 ) -> Result<Json<PageReply<ImageReply>>> {
     let ImageListQuery { job, job_version, registry, digest, valid, sort, limit, cursor } = asked;
@@ -94,7 +93,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(image): PathParameters<String>,
 ) -> Result<Json<ImageDetailReply>> {
     let id = ImageId(id(&image)?);
@@ -104,7 +103,7 @@ pub(super) async fn get(
 
 /// A job as a tool of the Common Workflow Language.
 pub(super) async fn cwl(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(image): PathParameters<String>,
 ) -> Result<impl IntoResponse> {
     export(&app, &image, ExportFormat::Cwl, "application/cwl+json", "cwl").await
@@ -112,7 +111,7 @@ pub(super) async fn cwl(
 
 /// A job as a Bash script.
 pub(super) async fn script(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(image): PathParameters<String>,
 ) -> Result<impl IntoResponse> {
     export(&app, &image, ExportFormat::Script, "text/x-shellscript; charset=utf-8", "sh").await

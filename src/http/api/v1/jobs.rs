@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{HeaderName, header};
 use serde::Deserialize;
@@ -14,13 +13,13 @@ use crate::api::PageReply;
 use crate::api::jobs::{
     ComparedImageReply, JobComparisonReply, JobDetailReply, JobGroupReply, JobPackageReply, JobReply, JobVersionReply,
 };
-use crate::app::{App, Error, JobComparison, JobOverview};
+use crate::app::{Error, JobComparison, JobOverview};
 use crate::catalog::{
     CatalogueImage, CatalogueJob, JobFilter, JobGroup, JobOrigin, JobPackageSummary, JobSummary, JobVersionSummary,
     NameOrder, OriginId, RegistryId, SortKey,
 };
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::path_part::{job_key, version_range};
 
 impl From<JobSummary> for JobReply {
@@ -116,7 +115,7 @@ pub(super) struct JobListQuery {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(asked): QueryParameters<JobListQuery>,
 ) -> Result<Json<PageReply<JobReply>>> {
     let JobListQuery { name, maintainer, organization, registry, verified, sort, limit, cursor } = asked;
@@ -131,7 +130,7 @@ pub(super) async fn list(
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(job): PathParameters<String>,
 ) -> Result<Json<JobDetailReply>> {
     let JobOverview { summary, versions, origins } = app.job_overview(&job_key(&job)).await?;
@@ -152,7 +151,7 @@ impl From<CatalogueImage> for ComparedImageReply {
 }
 
 pub(super) async fn compare(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters((job, versions)): PathParameters<(String, String)>,
 ) -> Result<Json<JobComparisonReply>> {
     let range = version_range(&versions);
@@ -171,7 +170,7 @@ const BADGE_POLICY: [(HeaderName, &str); 2] = [
 ];
 
 pub(super) async fn badge(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(job): PathParameters<String>,
 ) -> Result<impl IntoResponse> {
     let JobSummary { job, valid, .. } = app.job_summary(&job_key(&job)).await?;

@@ -3,6 +3,7 @@
 mod badge;
 mod events;
 mod feed;
+mod groups;
 mod hooks;
 mod images;
 mod jobs;
@@ -28,7 +29,7 @@ use crate::http::error::Result;
 use crate::http::routes::{RouteAccess, RouteTable};
 
 pub(crate) fn add(routes: RouteTable) -> RouteTable {
-    use RouteAccess::{Admin, Anyone, User};
+    use RouteAccess::{Admin, Anyone, Maintainer, User};
     const DELETE: Method = Method::DELETE;
     const GET: Method = Method::GET;
     const PATCH: Method = Method::PATCH;
@@ -67,12 +68,15 @@ pub(crate) fn add(routes: RouteTable) -> RouteTable {
         .add(GET, "/api/v1/registries", Anyone, registries::list)
         .add(POST, "/api/v1/registries", Admin, registries::add)
         .add(GET, "/api/v1/registries/{id}", Anyone, registries::get)
-        .add(PATCH, "/api/v1/registries/{id}", Admin, registries::change)
+        .add(PATCH, "/api/v1/registries/{id}", Maintainer, registries::change)
         .add(DELETE, "/api/v1/registries/{id}", Admin, registries::delete)
         .add(GET, "/api/v1/registries/{id}/repositories", User, registries::repositories)
-        .add(POST, "/api/v1/registries/{id}/hook", Admin, hooks::make)
-        .add(DELETE, "/api/v1/registries/{id}/hook", Admin, hooks::remove)
-        .add(POST, "/api/v1/registries/{id}/scans", Admin, scans::request)
+        .add(POST, "/api/v1/registries/{id}/hook", Maintainer, hooks::make)
+        .add(DELETE, "/api/v1/registries/{id}/hook", Maintainer, hooks::remove)
+        .add(POST, "/api/v1/registries/{id}/scans", Maintainer, scans::request)
+        .add(GET, "/api/v1/groups", Admin, groups::list)
+        .add(PUT, "/api/v1/groups/{name}", Admin, groups::put)
+        .add(DELETE, "/api/v1/groups/{name}", Admin, groups::delete)
         .add(GET, "/api/v1/scans", User, scans::list)
         .add(GET, "/api/v1/scans/{id}", User, scans::get)
         .add(DELETE, "/api/v1/scans/{id}", Admin, scans::cancel)

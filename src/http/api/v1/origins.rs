@@ -1,16 +1,14 @@
 //! Origins of jobs' images: in other replies, and at `/api/v1/jobs/{id}/origins`.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 
 use super::limit;
 use crate::api::PageReply;
 use crate::api::jobs::{JobGroupReply, JobOriginReply, LatestImageReply, OriginReply};
-use crate::app::App;
 use crate::catalog::{ImageOrigin, JobGroup, JobOrigin, MaintainerContact, OriginId, RegistryId};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::path_part::job_key;
 
 impl From<ImageOrigin> for OriginReply {
@@ -74,7 +72,7 @@ pub(super) struct OriginQuery {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(job): PathParameters<String>,
     QueryParameters(asked): QueryParameters<OriginQuery>,
 ) -> Result<Json<PageReply<JobOriginReply>>> {

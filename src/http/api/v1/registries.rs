@@ -1,6 +1,5 @@
 //! `/api/v1/registries`.
 
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -12,14 +11,15 @@ use crate::api::registries::{
     RegistryLossReply, RegistryReply, RepositoryReply,
 };
 use crate::app::{
-    App, CheckedRegistry, Error, RegistryChange, RegistryCheck, RegistryForm, RegistryStatus, UserSession,
-    ca_fingerprints,
+    CheckedRegistry, Error, RegistryAccessChange, RegistryChange, RegistryCheck, RegistryForm, RegistryStatus,
+    UserSession, ca_fingerprints, visibility_named,
 };
 use crate::catalog::{
-    RegistryId, RegistryKind, RegistryLoss, RegistrySize, ScanRecord, ScannedRepository, UserRole, VerifiedMarks,
+    RegistryId, RegistryKind, RegistryLoss, RegistryMembers, RegistrySize, ScanRecord, ScannedRepository, UserRole,
+    VerifiedMarks,
 };
 use crate::http::error::Result;
-use crate::http::extract::{JsonBody, PathParameters, QueryParameters, id};
+use crate::http::extract::{JsonBody, PathParameters, QueryParameters, RequestApp, id};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -41,7 +41,8 @@ pub(super) struct TrialQuery {
     dry_run: bool,
 }
 
-fn registry_reply(RegistryStatus { registry, last_scan, size }: RegistryStatus, is_admin: bool) -> RegistryReply {
+fn registry_reply(status: RegistryStatus, is_admin: bool) -> RegistryReply {
+    let RegistryStatus { registry, last_scan, size, members } = status;
     RegistryReply {
         ca_fingerprints: ca_fingerprints(&registry),
         id: registry.id.0,
@@ -64,6 +65,10 @@ fn registry_reply(RegistryStatus { registry, last_scan, size }: RegistryStatus, 
         failing_repositories: size.failing_repositories,
         verified: registry.verified.registry,
         verified_namespaces: registry.verified.namespaces,
+        visibility: registry.visibility.as_str().into(),
+        members: is_admin.then_some(members.users),
+        member_groups: is_admin.then_some(members.groups),
+        maintainers: is_admin.then_some(members.maintainers),
         notes: Vec::new(),
     }
 }
@@ -79,7 +84,7 @@ fn repository_reply(repository: ScannedRepository) -> RepositoryReply {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: Option<UserSession>,
 ) -> Result<axum::Json<Vec<RegistryReply>>> {
     let is_admin = is_admin(session);
@@ -89,14 +94,14 @@ pub(super) async fn list(
 
 /// The kind of the registry at an address, which need not be added.
 pub(super) async fn kind(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     JsonBody(form): JsonBody<RegistryKindForm>,
 ) -> Result<axum::Json<RegistryKindReply>> {
     Ok(axum::Json(RegistryKindReply { kind: app.registry_kind(&form.url).await?.as_str().into() }))
 }
 
 pub(super) async fn add(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(TrialQuery { dry_run }): QueryParameters<TrialQuery>,
     JsonBody(form): JsonBody<RegistryAddForm>,
 ) -> Result<Response> {
@@ -115,13 +120,16 @@ pub(super) async fn add(
         repositories: form.repositories,
         schedule: form.schedule,
         verified: VerifiedMarks { registry: form.verified, namespaces: form.verified_namespaces },
+        visibility: form.visibility.as_deref().map(visibility_named).transpose()?.unwrap_or_default(),
+        members: RegistryMembers { users: form.members, groups: form.member_groups, maintainers: form.maintainers },
     };
     if dry_run {
         return Ok(checked(app.registry_check(&form).await?));
     }
     let CheckedRegistry { registry, notes } = app.registry_add(&form).await?;
     let location = [(header::LOCATION, format!("/api/v1/registries/{}", registry.id))];
-    let status = RegistryStatus { registry, last_scan: None, size: RegistrySize::default() };
+    let RegistryForm { members, .. } = form;
+    let status = RegistryStatus { registry, last_scan: None, size: RegistrySize::default(), members };
     let view = RegistryReply { notes, ..registry_reply(status, true) };
     Ok((StatusCode::CREATED, location, axum::Json(view)).into_response())
 }
@@ -131,7 +139,7 @@ fn checked(RegistryCheck { kind, host, notes }: RegistryCheck) -> Response {
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: Option<UserSession>,
     PathParameters(registry): PathParameters<String>,
 ) -> Result<axum::Json<RegistryReply>> {
@@ -140,7 +148,7 @@ pub(super) async fn get(
 }
 
 pub(super) async fn repositories(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
     QueryParameters(asked): QueryParameters<RepositoryListQuery>,
 ) -> Result<axum::Json<PageReply<RepositoryReply>>> {
@@ -151,11 +159,23 @@ pub(super) async fn repositories(
 }
 
 pub(super) async fn change(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
+    session: UserSession,
     PathParameters(registry): PathParameters<String>,
     QueryParameters(TrialQuery { dry_run }): QueryParameters<TrialQuery>,
     JsonBody(form): JsonBody<RegistryChangeForm>,
 ) -> Result<Response> {
+    let access = RegistryAccessChange {
+        visibility: form.visibility.as_deref().map(visibility_named).transpose()?,
+        members: form.members,
+        groups: form.member_groups,
+        maintainers: form.maintainers,
+    };
+    let is_admin = session.user.role == UserRole::Admin;
+    // A maintainer cannot open a registry to others, nor mark it as verified.
+    if !is_admin && (!access.is_empty() || form.verified.is_some() || form.verified_namespaces.is_some()) {
+        return Err(session.refused(UserRole::Admin).into());
+    }
     let change = RegistryChange {
         url: form.url,
         org: form.org,
@@ -170,18 +190,19 @@ pub(super) async fn change(
         schedule: form.schedule,
         verified: form.verified,
         verified_namespaces: form.verified_namespaces,
+        access,
     };
     let id = RegistryId(id(&registry)?);
     if dry_run {
         return Ok(checked(app.registry_check_change(id, &change).await?));
     }
     let notes = app.registry_change(id, &change).await?.notes;
-    let view = RegistryReply { notes, ..registry_reply(app.registry_status(id).await?, true) };
+    let view = RegistryReply { notes, ..registry_reply(app.registry_status(id).await?, is_admin) };
     Ok(axum::Json(view).into_response())
 }
 
 pub(super) async fn delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
     QueryParameters(TrialQuery { dry_run }): QueryParameters<TrialQuery>,
 ) -> Result<Response> {

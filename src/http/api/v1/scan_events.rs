@@ -1,6 +1,5 @@
 //! `/api/v1/scans/{id}/events`: the progress of a scan, as a stream.
 
-use axum::extract::State;
 use axum::response::{Response, sse};
 use futures_util::stream;
 
@@ -8,7 +7,7 @@ use super::scans::scan_reply;
 use crate::app::{App, Error};
 use crate::catalog::{ScanId, ScanRecord};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, id};
+use crate::http::extract::{PathParameters, RequestApp, id};
 use crate::http::stream::StreamOpener;
 
 /// What was sent last.
@@ -18,8 +17,14 @@ enum ScanStreamState {
     End,
 }
 
+/// The next state of the scan, if the reader still sees its registry.
+async fn next_seen(app: &App, seen: &ScanRecord) -> crate::app::Result<ScanRecord> {
+    app.scan_next(seen).await?;
+    app.seen_now().await?.scan_get(seen.id).await
+}
+
 pub(super) async fn follow(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(scan): PathParameters<String>,
     opening: StreamOpener,
 ) -> Result<Response> {
@@ -27,7 +32,7 @@ pub(super) async fn follow(
     opening.reply(stream::unfold((app, ScanStreamState::Nothing(scan)), async |(app, sent)| {
         let scan = match sent {
             ScanStreamState::Nothing(scan) => scan,
-            ScanStreamState::Progress(seen) => match app.scan_next(&seen).await {
+            ScanStreamState::Progress(seen) => match next_seen(&app, &seen).await {
                 Ok(scan) => scan,
                 // Its registry was deleted, and the scan with it.
                 Err(Error::NotFound(_)) => return None,

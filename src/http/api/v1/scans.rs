@@ -1,7 +1,6 @@
 //! `/api/v1/scans`.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use chrono::{DateTime, Utc};
 use http::{StatusCode, header};
@@ -16,7 +15,7 @@ use crate::catalog::{
     ScanTrigger,
 };
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp, id};
 
 pub(super) fn scan_reply(scan: ScanRecord, now: DateTime<Utc>) -> ScanReply {
     let outcomes = scan.outcomes();
@@ -67,7 +66,7 @@ pub(super) struct ProblemListQuery {
 }
 
 pub(super) async fn request(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(registry): PathParameters<String>,
 ) -> Result<impl IntoResponse> {
     let scan = app.scan_request(RegistryId(id(&registry)?), ScanTrigger::Manual).await?;
@@ -75,7 +74,7 @@ pub(super) async fn request(
 }
 
 pub(super) async fn confirm(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(scan): PathParameters<String>,
 ) -> Result<impl IntoResponse> {
     let scan = app.scan_confirm(ScanId(id(&scan)?)).await?;
@@ -83,7 +82,7 @@ pub(super) async fn confirm(
 }
 
 /// Adds the registry of the demo, and requests a scan of it.
-pub(super) async fn load_demo(State(app): State<App>) -> Result<impl IntoResponse> {
+pub(super) async fn load_demo(RequestApp(app): RequestApp) -> Result<impl IntoResponse> {
     let scan = app.demo_start().await?;
     accepted(&app, scan).await
 }
@@ -94,7 +93,7 @@ async fn accepted(app: &App, scan: ScanId) -> Result<impl IntoResponse + use<>> 
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(asked): QueryParameters<ScanListQuery>,
 ) -> Result<Json<PageReply<ScanReply>>> {
     let limit = limit(asked.limit)?;
@@ -105,14 +104,14 @@ pub(super) async fn list(
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(scan): PathParameters<String>,
 ) -> Result<Json<ScanReply>> {
     Ok(Json(scan_reply(app.scan_get(ScanId(id(&scan)?)).await?, app.clock().now())))
 }
 
 pub(super) async fn cancel(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(scan): PathParameters<String>,
 ) -> Result<Json<ScanReply>> {
@@ -120,7 +119,7 @@ pub(super) async fn cancel(
 }
 
 pub(super) async fn problems(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(scan): PathParameters<String>,
     QueryParameters(asked): QueryParameters<ProblemListQuery>,
 ) -> Result<Json<PageReply<ScanProblemReply>>> {
@@ -131,7 +130,7 @@ pub(super) async fn problems(
 }
 
 pub(super) async fn problem_counts(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(scan): PathParameters<String>,
 ) -> Result<Json<ScanProblemCountsReply>> {
     let counts = app.scan_problem_counts(ScanId(id(&scan)?)).await?;

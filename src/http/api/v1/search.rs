@@ -1,7 +1,6 @@
 //! `/api/v1/search`, and `/api/v1/suggest` for queries that are being typed.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 
 use super::limit;
@@ -12,12 +11,11 @@ use crate::api::search::{
     SearchItemReply, SearchReply, SuggestReply, SuggestedJobReply,
 };
 use crate::app::{
-    App, Error, FacetCount, MatchDetails, SearchFacet, SearchMatch, SearchOptions, SearchOrder, SearchPage,
-    TextHighlight,
+    Error, FacetCount, MatchDetails, SearchFacet, SearchMatch, SearchOptions, SearchOrder, SearchPage, TextHighlight,
 };
 use crate::catalog::{CatalogueImage, JobSummary};
 use crate::http::error::Result;
-use crate::http::extract::{MOST_WORDS, QueryParameters};
+use crate::http::extract::{MOST_WORDS, QueryParameters, RequestApp};
 use crate::http::path_part::job_path;
 use crate::seed::outline::{JobOutline, JobPort, JobPortKind, ResourceOutline};
 
@@ -164,7 +162,7 @@ impl From<JobPort> for JobPortReply {
 }
 
 pub(super) async fn search(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(pairs): QueryParameters<Vec<(String, String)>>,
 ) -> Result<Json<SearchReply>> {
     let SearchQuery { text, kind, page } = SearchQuery::read(pairs)?;
@@ -203,7 +201,7 @@ pub(super) struct SuggestQuery {
 }
 
 pub(super) async fn suggest(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(SuggestQuery { q, limit }): QueryParameters<SuggestQuery>,
 ) -> Result<Json<SuggestReply>> {
     const USUAL: u32 = 8;

@@ -1,16 +1,15 @@
 //! `/api/v1/login`, `/api/v1/logout`, `/api/v1/tickets`, `/api/v1/me/password` and `/api/v1/me/sessions`.
 
-use axum::extract::State;
 use http::StatusCode;
 
 use crate::api::sessions::{LoginForm, PasswordForm, SessionListReply, SessionReply, TicketReply, TokenReply};
-use crate::app::{App, RequestCaller, UserSession};
+use crate::app::{RequestCaller, UserSession};
 use crate::catalog::{SessionKind, SessionRecord};
 use crate::http::error::Result;
-use crate::http::extract::{JsonBody, PathParameters};
+use crate::http::extract::{JsonBody, PathParameters, RequestApp};
 
 pub(super) async fn login(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     caller: RequestCaller,
     JsonBody(form): JsonBody<LoginForm>,
 ) -> Result<axum::Json<TokenReply>> {
@@ -19,18 +18,18 @@ pub(super) async fn login(
     Ok(axum::Json(TokenReply { token: token.into(), expires_at }))
 }
 
-pub(super) async fn logout(State(app): State<App>, session: UserSession) -> Result<StatusCode> {
+pub(super) async fn logout(RequestApp(app): RequestApp, session: UserSession) -> Result<StatusCode> {
     app.logout(&session).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn ticket(State(app): State<App>, session: UserSession) -> (StatusCode, axum::Json<TicketReply>) {
+pub(super) async fn ticket(RequestApp(app): RequestApp, session: UserSession) -> (StatusCode, axum::Json<TicketReply>) {
     let (ticket, expires_at) = app.stream_ticket(&session);
     (StatusCode::CREATED, axum::Json(TicketReply { ticket: ticket.into(), expires_at }))
 }
 
 pub(super) async fn change_password(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     JsonBody(form): JsonBody<PasswordForm>,
 ) -> Result<StatusCode> {
@@ -38,13 +37,13 @@ pub(super) async fn change_password(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn list(State(app): State<App>, session: UserSession) -> Result<axum::Json<SessionListReply>> {
+pub(super) async fn list(RequestApp(app): RequestApp, session: UserSession) -> Result<axum::Json<SessionListReply>> {
     let sessions = app.session_list(&session).await?;
     Ok(axum::Json(SessionListReply { items: sessions.into_iter().map(|one| view(one, session.id())).collect() }))
 }
 
 pub(super) async fn revoke(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode> {
@@ -52,7 +51,7 @@ pub(super) async fn revoke(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn revoke_all(State(app): State<App>, session: UserSession) -> Result<StatusCode> {
+pub(super) async fn revoke_all(RequestApp(app): RequestApp, session: UserSession) -> Result<StatusCode> {
     app.session_revoke_all(&session).await?;
     Ok(StatusCode::NO_CONTENT)
 }

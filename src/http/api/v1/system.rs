@@ -1,6 +1,5 @@
 //! `/api/v1/system`: the state of the installation.
 
-use axum::extract::State;
 use axum::{Extension, Json};
 
 use crate::api::WholeListReply;
@@ -8,13 +7,14 @@ use crate::api::system::{
     ConfiguredOptionReply, LoadHistoryReply, LoadSampleReply, SystemDiskReply, SystemEngineReply, SystemFindingReply,
     SystemIndexReply, SystemReply, SystemRunsReply, SystemScansReply, SystemStreamsReply,
 };
-use crate::app::{App, ConfiguredOption, DiagnosticFinding, LOAD_INTERVAL, LoadSample, SystemDisk, SystemStatus};
+use crate::app::{ConfiguredOption, DiagnosticFinding, LOAD_INTERVAL, LoadSample, SystemDisk, SystemStatus};
 use crate::http::error::{Result, word_of};
+use crate::http::extract::RequestApp;
 use crate::http::operations::examined;
 use crate::http::stream::StreamSlots;
 
 pub(super) async fn status(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     Extension(streams): Extension<StreamSlots>,
 ) -> Result<Json<SystemReply>> {
     let SystemStatus {
@@ -61,7 +61,7 @@ pub(super) async fn status(
 }
 
 /// The findings of `silo doctor`.
-pub(super) async fn findings(State(app): State<App>) -> Json<WholeListReply<SystemFindingReply>> {
+pub(super) async fn findings(RequestApp(app): RequestApp) -> Json<WholeListReply<SystemFindingReply>> {
     let reply = |DiagnosticFinding { about, verdict, text, advice }: DiagnosticFinding| SystemFindingReply {
         about: about.to_owned(),
         verdict: word_of(&verdict),
@@ -71,14 +71,14 @@ pub(super) async fn findings(State(app): State<App>) -> Json<WholeListReply<Syst
     Json(WholeListReply { items: examined(&app).await.into_iter().map(reply).collect() })
 }
 
-pub(super) async fn configuration(State(app): State<App>) -> Json<WholeListReply<ConfiguredOptionReply>> {
+pub(super) async fn configuration(RequestApp(app): RequestApp) -> Json<WholeListReply<ConfiguredOptionReply>> {
     let reply =
         |ConfiguredOption { option, value, source }: ConfiguredOption| ConfiguredOptionReply { option, value, source };
     Json(WholeListReply { items: app.configuration().into_iter().map(reply).collect() })
 }
 
 /// The load of the last hour.
-pub(super) async fn history(State(app): State<App>) -> Json<LoadHistoryReply> {
+pub(super) async fn history(RequestApp(app): RequestApp) -> Json<LoadHistoryReply> {
     let reply = |sample: LoadSample| LoadSampleReply {
         at: sample.at,
         requests_per_second: sample.requests_per_second,

@@ -1,7 +1,6 @@
 //! `/api/v1/users` and `/api/v1/me`.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::IntoResponse;
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -13,7 +12,7 @@ use crate::api::users::{UserAddForm, UserChangeForm, UserOverviewReply};
 use crate::app::{App, NewUser, UserChange, UserSession, role_named};
 use crate::catalog::{NameOrder, SortKey, UserAccount, UserFilter, UserId, UserOverview};
 use crate::http::error::Result;
-use crate::http::extract::{JsonBody, PathParameters, QueryParameters, id};
+use crate::http::extract::{JsonBody, PathParameters, QueryParameters, RequestApp, id};
 
 impl From<UserAccount> for UserReply {
     fn from(UserAccount { id, username, role, created_at }: UserAccount) -> Self {
@@ -40,7 +39,7 @@ pub(super) struct UserListQuery {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     QueryParameters(asked): QueryParameters<UserListQuery>,
 ) -> Result<Json<PageReply<UserOverviewReply>>> {
     let UserListQuery { role, sort, limit, cursor } = asked;
@@ -54,7 +53,10 @@ pub(super) async fn list(
     Ok(Json(asked.view(users, place, UserOverviewReply::from)))
 }
 
-pub(super) async fn add(State(app): State<App>, JsonBody(form): JsonBody<UserAddForm>) -> Result<impl IntoResponse> {
+pub(super) async fn add(
+    RequestApp(app): RequestApp,
+    JsonBody(form): JsonBody<UserAddForm>,
+) -> Result<impl IntoResponse> {
     let UserAddForm { username, password, role } = form;
     let user = app.user_add(&NewUser { username, password, role }).await?;
     let location = [(header::LOCATION, format!("/api/v1/users/{}", user.id))];
@@ -62,14 +64,14 @@ pub(super) async fn add(State(app): State<App>, JsonBody(form): JsonBody<UserAdd
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(user): PathParameters<String>,
 ) -> Result<Json<UserOverviewReply>> {
     Ok(Json(overview(&app, UserId(id(&user)?)).await?))
 }
 
 pub(super) async fn change(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathParameters(user): PathParameters<String>,
     JsonBody(form): JsonBody<UserChangeForm>,
 ) -> Result<Json<UserOverviewReply>> {
@@ -79,7 +81,10 @@ pub(super) async fn change(
     Ok(Json(overview(&app, id).await?))
 }
 
-pub(super) async fn delete(State(app): State<App>, PathParameters(user): PathParameters<String>) -> Result<StatusCode> {
+pub(super) async fn delete(
+    RequestApp(app): RequestApp,
+    PathParameters(user): PathParameters<String>,
+) -> Result<StatusCode> {
     let id = UserId(id(&user)?);
     app.user_get(id).await?;
     app.user_delete(id).await?;

@@ -3,15 +3,15 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{FromRequest, Multipart, Request};
 use http::{HeaderMap, header};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::app::{App, Error, ManifestSource, RequestCaller};
+use crate::app::{Error, ManifestSource, RequestCaller};
 use crate::catalog::ImageId;
 use crate::http::error::{HttpFailure, Result};
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::seed::ValidationProfile;
 use crate::seed::validate::{ValidationReport, ValidationRules};
 
@@ -38,7 +38,7 @@ enum NamedImage<'a> {
 }
 
 pub(super) async fn validate(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     caller: RequestCaller,
     QueryParameters(RulesQuery { profile, strict }): QueryParameters<RulesQuery>,
     ValidationBody(subject): ValidationBody,

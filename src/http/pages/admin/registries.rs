@@ -1,16 +1,15 @@
 //! `/admin/registries`: all registries; and the repositories of one.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::kinds::kind_title;
 use super::scan_history::StateSign;
-use crate::app::{App, RegistryStatus};
+use crate::app::RegistryStatus;
 use crate::catalog::{RegistryId, RegistryRecord, ScannedRepository};
 use crate::http::error::Result;
-use crate::http::extract::{PathId, QueryParameters};
+use crate::http::extract::{PathId, QueryParameters, RequestApp};
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::shown_time::ShownTime;
 use crate::http::pages::{PageFrame, filters, reply};
@@ -53,7 +52,7 @@ pub(super) fn place(registry: &RegistryRecord) -> &str {
 
 impl RegistryRow {
     fn new(status: RegistryStatus) -> Self {
-        let RegistryStatus { registry, last_scan, size } = status;
+        let RegistryStatus { registry, last_scan, size, .. } = status;
         Self {
             id: registry.id.0,
             kind: kind_title(registry.kind),
@@ -80,7 +79,7 @@ pub(super) struct RegistriesQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     QueryParameters(RegistriesQuery { done }): QueryParameters<RegistriesQuery>,
 ) -> Result<Response> {
@@ -132,7 +131,7 @@ pub(super) struct RepositoriesQuery {
 }
 
 pub(super) async fn repositories(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     PathId(id): PathId<RegistryId>,
     QueryParameters(RepositoriesQuery { failing, after }): QueryParameters<RepositoriesQuery>,

@@ -1,7 +1,6 @@
 //! `/admin/registries/{id}`: one registry, its scans, and what is wrong with it.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -12,7 +11,7 @@ use super::scan_history::{ScanHistory, StateSign, duration_text};
 use crate::app::{App, RegistryOverview, RegistryStatus, UserSession, ca_fingerprints};
 use crate::catalog::{RegistryId, RegistryRecord, ScanId, ScanProblemCount, ScanRecord, ScanState, ScanTrigger};
 use crate::http::error::Result;
-use crate::http::extract::{PathId, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters, RequestApp, id};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::shown_time::ShownTime;
@@ -77,7 +76,7 @@ struct LastScan {
 impl RegistryPage {
     fn new(app: &App, frame: PageFrame, session: &UserSession, overview: RegistryOverview) -> Self {
         let RegistryOverview { status, scans, last_ended, problems, failing } = overview;
-        let RegistryStatus { registry, last_scan, size } = status;
+        let RegistryStatus { registry, last_scan, size, .. } = status;
         let active = scans.first().filter(|scan| scan.state.is_active());
         let ended = last_scan.filter(|scan| !scan.state.is_active());
         let is_held = ended.as_ref().is_some_and(|scan| scan.state == ScanState::Held);
@@ -116,7 +115,7 @@ pub(super) struct RegistryQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<RegistryId>,
@@ -136,14 +135,18 @@ pub(super) async fn show(
     reply(&page)
 }
 
-pub(super) async fn scan(State(app): State<App>, PathId(id): PathId<RegistryId>, _form: PageForm) -> Result<Response> {
+pub(super) async fn scan(
+    RequestApp(app): RequestApp,
+    PathId(id): PathId<RegistryId>,
+    _form: PageForm,
+) -> Result<Response> {
     app.scan_request(id, ScanTrigger::Manual).await?;
     Ok(see_other(&format!("/admin/registries/{id}?done=scan")))
 }
 
 /// Cancels the scan that the form names.
 pub(super) async fn cancel(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathId(registry): PathId<RegistryId>,
     form: PageForm,

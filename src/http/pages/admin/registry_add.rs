@@ -1,13 +1,13 @@
 //! `/admin/registries/new`: the address first, from which the kind is found out; then the fields of that kind.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 
 use super::registry_fields::{RegistryFields, RegistryFieldsView};
 use crate::app::{App, Error, RegistryCheck, RegistryFieldProblem, UserSession, registry_field_problems};
 use crate::catalog::{RegistryKind, ScanTrigger};
 use crate::http::error::Result;
+use crate::http::extract::RequestApp;
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -44,13 +44,13 @@ impl RegistryAddPage {
     }
 }
 
-pub(super) async fn show(State(app): State<App>, frame: PageFrame, session: UserSession) -> Result<Response> {
+pub(super) async fn show(RequestApp(app): RequestApp, frame: PageFrame, session: UserSession) -> Result<Response> {
     reply(&RegistryAddPage::new(&app, frame, &session))
 }
 
 /// One step of the form: `find` the kind, show the fields of another `kind`, `check`, `add`.
 pub(super) async fn send(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     form: PageForm,

@@ -1,17 +1,17 @@
 //! `/admin/registries/{id}/edit`: changes a registry. Its secrets are kept, removed or replaced, and never shown.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use secrecy::SecretString;
 
 use super::registry_fields::{RegistryFields, RegistryFieldsView};
 use crate::app::{
-    App, Error, RegistryChange, RegistryCheck, RegistryFieldProblem, RegistryForm, UserSession, registry_field_problems,
+    App, Error, RegistryAccessChange, RegistryChange, RegistryCheck, RegistryFieldProblem, RegistryForm,
+    RegistryStatus, UserSession, registry_field_problems,
 };
-use crate::catalog::{RegistryId, RegistryRecord, SecretChange};
+use crate::catalog::{RegistryId, SecretChange};
 use crate::http::error::Result;
-use crate::http::extract::PathId;
+use crate::http::extract::{PathId, RequestApp};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -60,11 +60,12 @@ impl RegistryEditPage {
         app: &App,
         frame: PageFrame,
         session: &UserSession,
-        registry: &RegistryRecord,
+        status: &RegistryStatus,
         form: Option<&PageForm>,
         problems: &[RegistryFieldProblem],
     ) -> Self {
-        let fields = form.map_or_else(|| RegistryFields::of(registry), RegistryFields::read);
+        let fields = form.map_or_else(|| RegistryFields::of(status), RegistryFields::read);
+        let registry = &status.registry;
         let has_certificate = !registry.client_certificate.is_empty();
         Self {
             token: app.form_token(session),
@@ -81,33 +82,34 @@ impl RegistryEditPage {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<RegistryId>,
 ) -> Result<Response> {
-    let registry = app.registry_get(id).await?;
-    reply(&RegistryEditPage::new(&app, frame, &session, &registry, None, &[]))
+    let status = app.registry_status(id).await?;
+    reply(&RegistryEditPage::new(&app, frame, &session, &status, None, &[]))
 }
 
 /// Checks the changed registry, or changes it.
 pub(super) async fn send(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<RegistryId>,
     form: PageForm,
 ) -> Result<Response> {
-    let registry = app.registry_get(id).await?;
+    let status = app.registry_status(id).await?;
+    let registry = &status.registry;
     let mut new = RegistryFields::read(&form).form(registry.kind, "", "");
     new.name.clone_from(&registry.name);
     let problems = registry_field_problems(&new);
-    let page = RegistryEditPage::new(&app, frame, &session, &registry, Some(&form), &problems);
+    let page = RegistryEditPage::new(&app, frame, &session, &status, Some(&form), &problems);
     if !problems.is_empty() {
         let page = RegistryEditPage { problem: Some("Nothing was changed: see the fields below".to_owned()), ..page };
         return reply_to_form(Error::Invalid(String::new()), &page);
     }
-    let stored = RegistryFields::of(&registry).form(registry.kind, "", "");
+    let stored = RegistryFields::of(&status).form(registry.kind, "", "");
     let change = RegistryChange {
         password: page.password.change(&form),
         client_key: page.client_key.change(&form),
@@ -150,5 +152,11 @@ fn change_between(old: RegistryForm, new: RegistryForm) -> RegistryChange {
         schedule: changed(&old.schedule, new.schedule),
         verified: changed(&old.verified.registry, new.verified.registry),
         verified_namespaces: changed(&old.verified.namespaces, new.verified.namespaces),
+        access: RegistryAccessChange {
+            visibility: changed(&old.visibility, new.visibility),
+            members: changed(&old.members.users, new.members.users),
+            groups: changed(&old.members.groups, new.members.groups),
+            maintainers: changed(&old.members.maintainers, new.members.maintainers),
+        },
     }
 }

@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 
 use super::kinds::{kind_advice, kind_title};
-use crate::app::{RegistryFieldProblem, RegistryForm};
-use crate::catalog::{RegistryKind, RegistryRecord, VerifiedMarks};
+use crate::app::{RegistryFieldProblem, RegistryForm, RegistryStatus};
+use crate::catalog::{RegistryKind, RegistryMembers, RegistryVisibility, VerifiedMarks};
 use crate::http::pages::form::PageForm;
 
 /// What the fields contain; one name or pattern a line in lists. Never secrets.
@@ -20,6 +20,10 @@ pub(super) struct RegistryFields {
     pub schedule: String,
     pub is_verified: bool,
     pub verified_namespaces: String,
+    pub visibility: RegistryVisibility,
+    pub members: String,
+    pub member_groups: String,
+    pub maintainers: String,
     pub ca: String,
     pub client_certificate: String,
 }
@@ -36,7 +40,7 @@ pub(super) struct FormField {
     pub is_required: bool,
 }
 
-/// A kind to choose.
+/// A kind, or a visibility, to choose.
 pub(super) struct KindChoice {
     pub word: &'static str,
     pub title: &'static str,
@@ -50,6 +54,7 @@ pub(super) struct RegistryFieldsView {
     pub more: Vec<FormField>,
     pub is_more_open: bool,
     pub is_verified: bool,
+    pub visibilities: Vec<KindChoice>,
     /// What people call the kind.
     pub kind: &'static str,
     /// Empty if the kind is given.
@@ -75,13 +80,17 @@ impl RegistryFields {
             schedule: text("schedule"),
             is_verified: !form.text("verified").is_empty(),
             verified_namespaces: text("verified_namespaces"),
+            visibility: RegistryVisibility::parse(form.text("visibility")).unwrap_or_default(),
+            members: text("members"),
+            member_groups: text("member_groups"),
+            maintainers: text("maintainers"),
             ca: text("ca"),
             client_certificate: text("client_certificate"),
         }
     }
 
     /// What is stored.
-    pub(super) fn of(registry: &RegistryRecord) -> Self {
+    pub(super) fn of(RegistryStatus { registry, members, .. }: &RegistryStatus) -> Self {
         // A namespace of repositories without a slash is empty, and would be no line.
         let namespace = |name: &String| if name.is_empty() { "/".to_owned() } else { name.clone() };
         let namespaces: Vec<String> = registry.verified.namespaces.iter().map(namespace).collect();
@@ -96,6 +105,10 @@ impl RegistryFields {
             schedule: registry.schedule.clone(),
             is_verified: registry.verified.registry,
             verified_namespaces: namespaces.join("\n"),
+            visibility: registry.visibility,
+            members: members.users.join("\n"),
+            member_groups: members.groups.join("\n"),
+            maintainers: members.maintainers.join("\n"),
             ca: registry.ca.trim().to_owned(),
             client_certificate: registry.client_certificate.trim().to_owned(),
         }
@@ -118,6 +131,12 @@ impl RegistryFields {
             repositories: lines(&self.repositories),
             schedule: self.schedule.clone(),
             verified: VerifiedMarks { registry: self.is_verified, namespaces: lines(&self.verified_namespaces) },
+            visibility: self.visibility,
+            members: RegistryMembers {
+                users: lines(&self.members),
+                groups: lines(&self.member_groups),
+                maintainers: lines(&self.maintainers),
+            },
         }
     }
 
@@ -152,6 +171,9 @@ impl RegistryFields {
             Some(field("include", "Patterns to include", INCLUDE, &self.include, 3, false)),
             Some(field("exclude", "Patterns to leave out", "One a line.", &self.exclude, 3, false)),
             Some(field("schedule", "Schedule", SCHEDULE, &self.schedule, 0, false)),
+            Some(field("members", "Members", MEMBERS, &self.members, 3, false)),
+            Some(field("member_groups", "Groups of members", GROUPS, &self.member_groups, 2, false)),
+            Some(field("maintainers", "Maintainers", MAINTAINERS, &self.maintainers, 2, false)),
             Some(field("verified_namespaces", "Verified namespaces", NAMESPACES, &self.verified_namespaces, 3, false)),
             (!is_on_disk).then(|| field("ca", "Certificates of its authority (PEM)", CA, &self.ca, 4, false)),
             (!is_on_disk).then(|| {
@@ -166,6 +188,7 @@ impl RegistryFields {
             fields: fields.into_iter().flatten().collect(),
             more,
             is_verified: self.is_verified,
+            visibilities: RegistryVisibility::ALL.map(|one| visibility_choice(one, self.visibility)).into(),
             kind: kind_title(kind),
             kinds: if is_new { RegistryKind::ALL.iter().map(choice).collect() } else { Vec::new() },
             login: advice.login,
@@ -178,10 +201,22 @@ const REPOSITORIES: &str = "One a line. For registries that do not list their re
 const INCLUDE: &str =
     "One a line, such as *-seed; a star stands for any characters, slashes too. Empty: those of the configuration.";
 const SCHEDULE: &str = "Five cron fields in UTC, such as 0 */6 * * *, or off. Empty: that of the configuration.";
+const MEMBERS: &str = "Names of the users that see the registry if it is private, one a line.";
+const GROUPS: &str = "Names of the groups whose users see it, one a line. Groups are made with silo group.";
+const MAINTAINERS: &str = "Names of the users who may scan and change it, one a line. They see it too.";
 const NAMESPACES: &str =
     "One a line, / for repositories without a slash. Their images rank first and represent their jobs.";
 const CA: &str = "If it is a private one, which this machine does not trust.";
 const CERTIFICATE: &str = "With its intermediate certificates, if the registry asks for one.";
+
+fn visibility_choice(one: RegistryVisibility, chosen: RegistryVisibility) -> KindChoice {
+    let title = match one {
+        RegistryVisibility::Public => "everybody",
+        RegistryVisibility::Internal => "users who are logged in",
+        RegistryVisibility::Private => "its members",
+    };
+    KindChoice { word: one.as_str(), title, is_chosen: one == chosen }
+}
 
 /// The lines of a text, without empty ones.
 fn lines(text: &str) -> Vec<String> {

@@ -1,14 +1,13 @@
 //! `/admin/registries/{id}/hook`: makes, replaces and removes the address for a registry's notifications.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::app::{App, Error, NewHook, UserSession};
 use crate::catalog::RegistryId;
 use crate::http::error::Result;
-use crate::http::extract::PathId;
+use crate::http::extract::{PathId, RequestApp};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -43,7 +42,7 @@ impl HookPage {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<RegistryId>,
@@ -54,7 +53,7 @@ pub(super) async fn show(
 /// Makes a hook. The reply is the page with its address, not a redirect: only its hash is stored, so no other page can
 /// show it.
 pub(super) async fn make(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PublicUrl(base): PublicUrl,
@@ -74,7 +73,7 @@ pub(super) async fn make(
 }
 
 pub(super) async fn remove(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathId(id): PathId<RegistryId>,
     _form: PageForm,
 ) -> Result<Response> {

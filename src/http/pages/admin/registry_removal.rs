@@ -1,7 +1,6 @@
 //! What removes images at once: `/admin/registries/{id}/held` confirms a held scan, `/delete` deletes the registry.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -9,7 +8,7 @@ use super::scan_problems::ScanProblemRow;
 use crate::app::{App, Error, RegistryStatus, UserSession};
 use crate::catalog::{RegistryId, RegistryLoss, ScanId, ScanRecord, ScanState};
 use crate::http::error::Result;
-use crate::http::extract::{PathId, QueryParameters, id};
+use crate::http::extract::{PathId, QueryParameters, RequestApp, id};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply, reply_to_form, see_other};
@@ -67,7 +66,7 @@ pub(super) struct HeldQuery {
 }
 
 pub(super) async fn show_held(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<RegistryId>,
@@ -78,7 +77,7 @@ pub(super) async fn show_held(
 
 /// Confirms the scan that the form shows, if the registry's name was typed.
 pub(super) async fn confirm(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(registry): PathId<RegistryId>,
@@ -105,7 +104,7 @@ struct RegistryDeletePage {
 }
 
 pub(super) async fn show_delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<RegistryId>,
@@ -121,7 +120,7 @@ pub(super) async fn show_delete(
 }
 
 pub(super) async fn delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     PathId(id): PathId<RegistryId>,
     _form: PageForm,
 ) -> Result<Response> {

@@ -1,14 +1,13 @@
 //! `/admin/registries/{id}/problems`: the problems of one scan, by code.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::app::{App, Error};
+use crate::app::Error;
 use crate::catalog::{NewScanProblem, RegistryId, ScanId, ScanProblem, ScanProblemCount};
 use crate::http::error::Result;
-use crate::http::extract::{PathId, QueryParameters};
+use crate::http::extract::{PathId, QueryParameters, RequestApp};
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply};
 
@@ -54,7 +53,7 @@ pub(super) struct ScanProblemsQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     PathId(id): PathId<RegistryId>,
     QueryParameters(ScanProblemsQuery { scan, code, after }): QueryParameters<ScanProblemsQuery>,

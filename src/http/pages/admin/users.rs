@@ -1,7 +1,6 @@
 //! `/admin/users`: all users, and one of them.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Uri};
 use secrecy::SecretString;
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use crate::app::{App, Error, NewUser, UserChange, UserSession, role_named};
 use crate::catalog::{ListPage, ListPosition, NameOrder, SortKey, UserFilter, UserId, UserOverview};
 use crate::http::error::Result;
-use crate::http::extract::{PathId, QueryParameters};
+use crate::http::extract::{PathId, QueryParameters, RequestApp};
 use crate::http::pages::form::PageForm;
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::session::logged_out;
@@ -91,7 +90,7 @@ pub(super) struct UsersQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     QueryParameters(UsersQuery { done, after, id }): QueryParameters<UsersQuery>,
@@ -107,7 +106,7 @@ pub(super) async fn show(
 }
 
 pub(super) async fn add(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     form: PageForm,
@@ -155,7 +154,7 @@ pub(super) struct UserQuery {
 }
 
 pub(super) async fn show_one(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<UserId>,
@@ -171,7 +170,7 @@ pub(super) async fn show_one(
 }
 
 pub(super) async fn change_role(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<UserId>,
@@ -188,7 +187,7 @@ pub(super) async fn change_role(
 }
 
 pub(super) async fn reset_password(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<UserId>,
@@ -201,7 +200,7 @@ pub(super) async fn reset_password(
 }
 
 pub(super) async fn delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathId(id): PathId<UserId>,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,10 +10,10 @@ use similar::{ChangeTag, TextDiff};
 
 use super::manifest_view::text;
 use super::see_other;
-use crate::app::{App, Error, JobComparison, JobKey};
+use crate::app::{Error, JobComparison, JobKey};
 use crate::catalog::CatalogueImage;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::pages::ports::cut;
 use crate::http::pages::{PageFrame, filters, reply};
 use crate::http::path_part::{
@@ -102,7 +101,7 @@ pub(super) async fn choose(
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     PathParameters((name, versions)): PathParameters<(String, String)>,
 ) -> Result<Response> {

@@ -6,7 +6,6 @@ mod get;
 mod manifest_view;
 mod view;
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -14,10 +13,10 @@ pub(super) use self::commands::{assigned, joined};
 use self::view::JobPage;
 pub(super) use self::view::{TimeView, bytes};
 use super::{PageFrame, reply, see_other};
-use crate::app::{App, JobKey, JobVersionChoice};
+use crate::app::{JobKey, JobVersionChoice};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, id};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp, id};
 use crate::http::path_part::{job_version_path, read_part, version_choice};
 use crate::http::proxied::PublicUrl;
 use crate::http::routes::{RouteAccess, RouteTable};
@@ -42,7 +41,7 @@ struct JobQuery {
 
 /// The job in its latest version.
 async fn job(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     PublicUrl(public_url): PublicUrl,
     PathParameters(name): PathParameters<String>,
@@ -59,7 +58,7 @@ async fn job(
 
 /// The job in one version.
 async fn version(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     PublicUrl(public_url): PublicUrl,
     PathParameters((name, job_version, package_version)): PathParameters<(String, String, String)>,
@@ -73,7 +72,7 @@ async fn version(
 }
 
 /// Redirects to the page of the image's job in its version.
-async fn image(State(app): State<App>, PathParameters(image): PathParameters<String>) -> Result<Response> {
+async fn image(RequestApp(app): RequestApp, PathParameters(image): PathParameters<String>) -> Result<Response> {
     let (image, is_first) = app.image_and_rank(ImageId(id(&image)?)).await?;
     let path = job_version_path(&image.facts.job_name, &image.facts.job_version, &image.facts.package_version);
     let query = if is_first { String::new() } else { format!("?image={}", image.id) };

@@ -20,7 +20,6 @@ use std::time::{Duration, Instant};
 use askama::Template;
 use askama::filters::HtmlSafe;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, header};
 use serde::Deserialize;
@@ -37,9 +36,9 @@ use self::tiff::{TiffFacts, is_tiff};
 use super::filters::{self, is_hidden};
 use super::frame::PageFrame;
 use super::job::bytes;
-use crate::app::{App, Error, RunFolder, RunOutputFile, UserSession};
+use crate::app::{Error, RunFolder, RunOutputFile, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::file::{SANDBOX, ServedFile, serve};
 use crate::http::path_part::{part, read_part};
 use crate::http::routes::{RouteAccess, RouteTable};
@@ -292,7 +291,7 @@ struct ViewQuery {
 
 /// A file of a run, to be shown by a browser.
 async fn view(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, file)): PathParameters<(String, String)>,
     QueryParameters(ViewQuery { picture }): QueryParameters<ViewQuery>,

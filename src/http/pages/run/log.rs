@@ -1,7 +1,6 @@
 //! `/run/{id}/log/{log}`: a log by pages, searches in it, and the lines that come while it is shown.
 
 use askama::Template;
-use axum::extract::State;
 use axum::response::{Response, sse};
 use futures_util::stream;
 use http::HeaderMap;
@@ -9,10 +8,10 @@ use serde::Deserialize;
 
 use super::log_view::{LogView, MOST_LINES, ShownLine};
 use super::{lines, run_path};
-use crate::app::{App, AttemptLog, LONGEST_LOG_LINE, LogFollower, LogLine, LogPlace, LogSelection, UserSession};
+use crate::app::{AttemptLog, LONGEST_LOG_LINE, LogFollower, LogLine, LogPlace, LogSelection, UserSession};
 use crate::http::api::v1::runs::logs::log_named;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::pages::frame::PageSection;
 use crate::http::pages::{PageFrame, filters, reply};
 use crate::http::stream::StreamOpener;
@@ -41,7 +40,7 @@ pub(super) struct LogPageQuery {
 }
 
 pub(super) async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathParameters((id, log)): PathParameters<(String, String)>,
@@ -83,7 +82,7 @@ pub(super) struct FollowQuery {
 
 /// Streams lines as events with their markup, a JSON text; the id of an event is the place to go on from. The last event is `end`.
 pub(super) async fn follow(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, log)): PathParameters<(String, String)>,
     QueryParameters(FollowQuery { attempt, line, byte }): QueryParameters<FollowQuery>,

@@ -8,7 +8,6 @@ mod view;
 
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -19,9 +18,9 @@ use super::frame::PageSection;
 use super::plots::plots;
 use super::preview::previews;
 use super::{PageFrame, reply, see_other};
-use crate::app::{App, AttemptLog, Error, LogLines, LogSelection, RunChange, RunFolder, UserSession};
+use crate::app::{AttemptLog, Error, LogLines, LogSelection, RunChange, RunFolder, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::routes::{RouteAccess, RouteTable};
 
 /// How long a page waits for the end of a run that it stops. The next page shows what goes on.
@@ -46,7 +45,7 @@ pub(super) fn add(routes: RouteTable) -> RouteTable {
 struct RunQuery {}
 
 async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
@@ -76,7 +75,7 @@ async fn show(
 
 /// The plots alone, for a page that is open while they grow.
 async fn used(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Response> {
@@ -98,7 +97,7 @@ async fn lines(
 }
 
 async fn stop(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     _form: PageForm,
@@ -109,7 +108,7 @@ async fn stop(
 
 /// Runs it again; leads to the new run.
 async fn again(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     _form: PageForm,
@@ -120,7 +119,7 @@ async fn again(
 
 /// Throws its logs and outputs away.
 async fn discard(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     _form: PageForm,

@@ -9,7 +9,7 @@ mod problem;
 mod runner;
 mod view;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ use super::{PageFrame, reply, reply_to_form, see_other};
 use crate::app::{App, EarlierRun, Error, JobKey, JobVersionChoice, SubmitOutcome, UserSession};
 use crate::catalog::ImageId;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::path_part::read_part;
 use crate::http::proxied::PublicUrl;
 use crate::http::routes::{RouteAccess, RouteTable};
@@ -47,7 +47,7 @@ struct RunFormQuery {
 
 /// The form; for those who may not run jobs, why.
 async fn show(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     session: Option<UserSession>,
     PathParameters(version): PathParameters<VersionPath>,
@@ -66,7 +66,7 @@ async fn show(
 
 /// Checks the form, or runs the job.
 async fn send(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     PublicUrl(public_url): PublicUrl,
     session: UserSession,

@@ -4,7 +4,7 @@ mod report;
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{FromRequest, Multipart, Request};
 use axum::response::Response;
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use super::frame::PageSection;
 use super::{PageFrame, filters, reply};
 use crate::app::{App, Error, ManifestSource, RequestCaller};
 use crate::http::error::{HttpFailure, Result};
-use crate::http::extract::QueryParameters;
+use crate::http::extract::{QueryParameters, RequestApp};
 use crate::http::routes::{RouteAccess, RouteTable};
 use crate::seed::ValidationProfile;
 use crate::seed::starter::{self, EXAMPLE_INPUT, InitAnswers, StarterMaintainer};
@@ -80,7 +80,7 @@ struct SubmittedManifest {
 
 /// The form: empty, or with an example and its report.
 async fn form(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     caller: RequestCaller,
     QueryParameters(ValidateQuery { example, profile, strict }): QueryParameters<ValidateQuery>,
@@ -91,7 +91,7 @@ async fn form(
 
 /// The form with what was sent, and its report.
 async fn check(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     frame: PageFrame,
     caller: RequestCaller,
     submitted: SubmittedManifest,

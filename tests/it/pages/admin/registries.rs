@@ -38,9 +38,12 @@ async fn is_added_from_its_address(silo: &TestApp) {
             .collect();
         chosen
     };
-    assert_eq!(chosen(&found), ["distribution"]);
+    assert_eq!(chosen(&found), ["distribution", "public"]);
     let other = send(&[("step", "kind"), ("kind", "quay"), ("url", &url), ("name", "lab")]).await.expect(200);
-    assert_eq!((chosen(&other), field(&other.text, "name").value("value")), (vec!["quay".to_owned()], "lab"));
+    assert_eq!(
+        (chosen(&other), field(&other.text, "name").value("value")),
+        (vec!["quay".to_owned(), "public".to_owned()], "lab")
+    );
     assert!(field(&other.text, "org").attributes.contains_key("required"), "{}", other.text);
 
     let fields = |step, password| {

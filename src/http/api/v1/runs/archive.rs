@@ -1,13 +1,12 @@
 //! `/api/v1/runs/{id}/archive`: a run's record, logs and outputs as one file.
 
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header;
 use serde::Deserialize;
 
-use crate::app::{App, ArchiveFormat, UserSession};
+use crate::app::{ArchiveFormat, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::file::SANDBOX;
 use crate::http::stream::StreamOpener;
 
@@ -27,7 +26,7 @@ enum ArchiveFormatWord {
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     QueryParameters(asked): QueryParameters<ArchiveQuery>,

@@ -2,7 +2,6 @@
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use csv::WriterBuilder;
 use futures_util::{StreamExt as _, stream};
@@ -11,17 +10,17 @@ use serde_json::Value;
 
 use crate::api::PageReply;
 use crate::api::batches::BatchOutputReply;
-use crate::app::{App, BatchOutputPage, BatchRowOutputs, Error, UserSession};
+use crate::app::{BatchOutputPage, BatchRowOutputs, Error, UserSession};
 use crate::http::api::v1::{NumberPagingQuery, limit};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 
 /// Rows that are read at once for a table.
 const PIECE: u32 = 100;
 
 /// The values by row; the cursor is a row number.
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     QueryParameters(asked): QueryParameters<NumberPagingQuery>,
@@ -42,7 +41,7 @@ pub(super) async fn list(
 
 /// All values as a table, read and sent in pieces.
 pub(super) async fn csv(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Response> {

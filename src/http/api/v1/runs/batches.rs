@@ -1,7 +1,6 @@
 //! `/api/v1/batches`: one job, many rows.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{StatusCode, header};
 use serde::Deserialize;
@@ -15,10 +14,10 @@ use crate::app::{App, Error, PlannedBatch, UserSession};
 use crate::catalog::{BatchErrorCount, BatchSummary, RunStatus};
 use crate::http::api::v1::{NumberPagingQuery, limit};
 use crate::http::error::Result;
-use crate::http::extract::{self, PathParameters, QueryParameters};
+use crate::http::extract::{self, PathParameters, QueryParameters, RequestApp};
 
 pub(super) async fn submit(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<SubmitQuery>,
     extract::JsonBody(form): extract::JsonBody<BatchForm>,
@@ -34,7 +33,7 @@ pub(super) async fn submit(
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Json<BatchReply>> {
@@ -43,7 +42,7 @@ pub(super) async fn get(
 
 /// The rows, in order; the cursor is a row number.
 pub(super) async fn runs(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     QueryParameters(asked): QueryParameters<NumberPagingQuery>,
@@ -57,7 +56,7 @@ pub(super) async fn runs(
 }
 
 pub(super) async fn cancel(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Json<BatchReply>> {
@@ -75,7 +74,7 @@ pub(super) struct BatchRerunQuery {
 
 /// Reruns rows, as a new batch.
 pub(super) async fn rerun(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     QueryParameters(asked): QueryParameters<BatchRerunQuery>,
@@ -125,7 +124,7 @@ pub(super) struct BatchListQuery {
 
 /// Batches, newest first; the cursor is an id.
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<BatchListQuery>,
 ) -> Result<Json<PageReply<BatchReply>>> {

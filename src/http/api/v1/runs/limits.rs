@@ -1,12 +1,12 @@
 //! `/api/v1/runs/limits`: what a run may ask for, told before.
 
 use axum::Json;
-use axum::extract::State;
 
 use crate::api::runs::RunLimitsReply;
-use crate::app::{App, RunLimits};
+use crate::app::RunLimits;
+use crate::http::extract::RequestApp;
 
-pub(super) async fn get(State(app): State<App>) -> Json<RunLimitsReply> {
+pub(super) async fn get(RequestApp(app): RequestApp) -> Json<RunLimitsReply> {
     let RunLimits {
         upload_bytes,
         user_bytes,

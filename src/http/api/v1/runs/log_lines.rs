@@ -1,14 +1,13 @@
 //! `/api/v1/runs/{id}/logs/{log}/lines`: a log by lines, and searches in it.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 
 use super::logs::log_named;
 use crate::api::runs::{LogLineReply, LogLinesReply};
-use crate::app::{App, Error, LogLine, LogSelection, UserSession};
+use crate::app::{Error, LogLine, LogSelection, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 
 /// Most lines of one reply, and how many it has by default.
 const MOST: usize = 10_000;
@@ -26,7 +25,7 @@ pub(super) struct LogLinesQuery {
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, log)): PathParameters<(String, String)>,
     QueryParameters(asked): QueryParameters<LogLinesQuery>,

@@ -4,7 +4,6 @@ use std::io::SeekFrom;
 use std::path::PathBuf;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse, Response, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
@@ -16,7 +15,7 @@ use tokio_util::io::ReaderStream;
 use crate::api::runs::LogPieceReply;
 use crate::app::{App, AttemptLog, Error, LogFollower, UserSession};
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 use crate::http::file::{ServedFile, serve};
 use crate::http::stream::StreamOpener;
 
@@ -39,7 +38,7 @@ pub(super) struct LogQuery {
 }
 
 pub(super) async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, log)): PathParameters<(String, String)>,
     QueryParameters(asked): QueryParameters<LogQuery>,

@@ -16,7 +16,7 @@ mod views;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response, sse};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -26,10 +26,10 @@ use self::forms::RerunForm;
 pub(in crate::http) use self::list_query::RunListQuery;
 use super::limit;
 use crate::api::runs::{PlannedRunReply, RunPageReply, RunReply, RunSummaryReply};
-use crate::app::{App, Error, PlannedRun, RunChange, RunForm, SubmitOutcome, UserSession};
+use crate::app::{Error, PlannedRun, RunChange, RunForm, SubmitOutcome, UserSession};
 use crate::engine::run::record::RunRecord;
 use crate::http::error::Result;
-use crate::http::extract::{self, PathParameters, QueryParameters};
+use crate::http::extract::{self, PathParameters, QueryParameters, RequestApp};
 use crate::http::form_parts::LONGEST_FORM;
 use crate::http::routes::{RouteAccess, RouteTable};
 use crate::http::stream::{StreamOpener, is_wanted};
@@ -83,7 +83,7 @@ struct SubmitQuery {
 }
 
 async fn submit(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<SubmitQuery>,
     request: Request,
@@ -113,7 +113,7 @@ fn created(record: RunRecord) -> Response {
 }
 
 async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<RunListQuery>,
 ) -> Result<Json<RunPageReply>> {
@@ -126,7 +126,7 @@ async fn list(
 }
 
 async fn get(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Json<RunReply>> {
@@ -134,7 +134,7 @@ async fn get(
 }
 
 async fn delete(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<StatusCode> {
@@ -143,7 +143,7 @@ async fn delete(
 }
 
 async fn cancel(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Response> {
@@ -153,7 +153,7 @@ async fn cancel(
 }
 
 async fn rerun(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     form: Option<extract::JsonBody<RerunForm>>,
@@ -170,7 +170,7 @@ enum RunStreamState {
 }
 
 async fn events(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     headers: HeaderMap,

@@ -1,22 +1,21 @@
 //! Outputs of runs: a list, and single files.
 
 use axum::Json;
-use axum::extract::State;
 use axum::response::Response;
 use http::HeaderMap;
 use serde::Deserialize;
 
 use crate::api::PageReply;
 use crate::api::runs::{EarlierOutputReply, OutputFileReply, OutputListReply, RunOutputReply};
-use crate::app::{App, EarlierOutput, Error, RunOutputFile, UserSession};
+use crate::app::{EarlierOutput, Error, RunOutputFile, UserSession};
 use crate::engine::run::outputs::CapturedFile;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters, words};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp, words};
 use crate::http::file::{ServedFile, serve};
 use crate::http::path_part::run_file_path;
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
 ) -> Result<Json<OutputListReply>> {
@@ -43,7 +42,7 @@ pub(super) struct EarlierOutputQuery {
 
 /// Outputs of the user's own runs.
 pub(super) async fn earlier(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<EarlierOutputQuery>,
 ) -> Result<Json<PageReply<EarlierOutputReply>>> {
@@ -59,7 +58,7 @@ pub(super) async fn earlier(
 
 /// The file of an output that has exactly one.
 pub(super) async fn only(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, name)): PathParameters<(String, String)>,
     headers: HeaderMap,
@@ -77,7 +76,7 @@ pub(super) async fn only(
 }
 
 pub(super) async fn one(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, name, index)): PathParameters<(String, String, String)>,
     headers: HeaderMap,
@@ -92,7 +91,7 @@ pub(super) async fn one(
 }
 
 pub(super) async fn file(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters((id, path)): PathParameters<(String, String)>,
     headers: HeaderMap,

@@ -1,13 +1,12 @@
 //! `/api/v1/runs/{id}/samples`: what a run's container used over time.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 
 use crate::api::samples::{SampleListReply, SampleReply};
-use crate::app::{App, UserSession};
+use crate::app::UserSession;
 use crate::http::error::Result;
-use crate::http::extract::{PathParameters, QueryParameters};
+use crate::http::extract::{PathParameters, QueryParameters, RequestApp};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -17,7 +16,7 @@ pub(super) struct SampleQuery {
 }
 
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(id): PathParameters<String>,
     QueryParameters(asked): QueryParameters<SampleQuery>,

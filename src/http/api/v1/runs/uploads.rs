@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use chrono::DateTime;
 use http::{HeaderMap, StatusCode, header};
@@ -18,7 +18,7 @@ use crate::catalog::UploadedFile;
 use crate::http::admission::BodyMemoryMeter;
 use crate::http::api::v1::limit;
 use crate::http::error::Result;
-use crate::http::extract::{self, PathParameters, QueryParameters};
+use crate::http::extract::{self, PathParameters, QueryParameters, RequestApp};
 use crate::http::file::{ServedFile, serve};
 use crate::http::form_parts::{LONGEST_FORM, content_of, form_of, is_form, too_long};
 
@@ -41,7 +41,7 @@ pub(super) struct UploadListQuery {
 
 /// The user's own uploads, newest first. A cursor is the time of the last one in milliseconds, and its digest.
 pub(super) async fn list(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<UploadListQuery>,
 ) -> Result<Json<PageReply<KnownUploadReply>>> {
@@ -71,7 +71,7 @@ fn position(cursor: &str) -> std::result::Result<UploadPosition, Error> {
 
 /// Returns an uploaded file to the user who uploaded it.
 pub(super) async fn file(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     PathParameters(sha256): PathParameters<String>,
     headers: HeaderMap,
@@ -84,7 +84,7 @@ pub(super) async fn file(
 
 /// Stores the body as a file; of a multipart form, the file in its first part.
 pub(super) async fn upload(
-    State(app): State<App>,
+    RequestApp(app): RequestApp,
     session: UserSession,
     QueryParameters(asked): QueryParameters<UploadQuery>,
     request: Request,
