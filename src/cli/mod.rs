@@ -125,7 +125,7 @@ enum Command {
     /// Manage a server's registries
     #[command(subcommand)]
     Registry(registry::Command),
-    /// Manage a server's groups of users, which registries have as members
+    /// Manage a server's groups of users, the members of registries
     #[command(subcommand)]
     Group(group::Command),
     /// Check whether the service on this machine is running
