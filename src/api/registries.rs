@@ -197,7 +197,7 @@ pub struct RegistryReply {
     /// Names of the groups whose users see it if it is private.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_groups: Option<Vec<String>>,
-    /// Names of the users who may scan it, edit it and make its hook.
+    /// Names of the users who may scan it, change its schedule and credentials, and make its hook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintainers: Option<Vec<String>>,
     /// Notes for its admin; only in replies to adding and changing it.

@@ -48,6 +48,17 @@ impl RegistryChange {
             && password.is_kept()
             && client_key.is_kept()
     }
+
+    /// Whether maintainers may make it: they neither open the registry to others nor mark it as verified, and what is
+    /// read, from where, stays as an admin set it. Otherwise the admin's credentials would read more for them.
+    pub fn is_for_maintainers(&self) -> bool {
+        let Self { url, org, ca, include, exclude, repositories, verified, verified_namespaces, access, .. } = self;
+        let lists = [include, exclude, repositories, verified_namespaces];
+        [url, org, ca].iter().all(|text| text.is_none())
+            && lists.iter().all(|list| list.is_none())
+            && verified.is_none()
+            && access.is_empty()
+    }
 }
 
 impl From<Option<SecretString>> for SecretChange<SecretString> {

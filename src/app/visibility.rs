@@ -84,7 +84,7 @@ pub struct RegistryAccessChange {
     pub members: Option<Vec<String>>,
     /// Names of groups that see it if it is private.
     pub groups: Option<Vec<String>>,
-    /// Names of users who may scan it, edit it and make its hook.
+    /// Names of users who may scan it, change its schedule and credentials, and make its hook.
     pub maintainers: Option<Vec<String>>,
 }
 
@@ -168,7 +168,7 @@ impl App {
         self.0.closed_registries.changed();
     }
 
-    /// Whether the user of a session may scan a registry, edit it and make its hook.
+    /// Whether the user of a session may scan a registry, change its schedule and credentials, and make its hook.
     pub async fn maintains(&self, session: &UserSession, registry: RegistryId) -> Result<bool> {
         if session.user.role == UserRole::Admin {
             return Ok(true);

@@ -42,7 +42,8 @@ pub struct RegistryMembers {
     pub users: Vec<String>,
     /// Names of groups, in order.
     pub groups: Vec<String>,
-    /// Names of users who may scan it, edit it and make its hook, in order. They see it too.
+    /// Names of users who may scan it, change its schedule and credentials, and make its hook, in order. They see it
+    /// too.
     pub maintainers: Vec<String>,
 }
 

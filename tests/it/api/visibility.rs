@@ -339,8 +339,25 @@ async fn a_maintainer_scans_and_edits_but_lets_nobody_in() {
     patch("mia", &own, json!({"schedule": "0 3 * * *"})).await.expect(200);
     with.client("mia").post(&format!("{own}/scans"), Value::Null).await.expect(202);
     with.client("mia").post(&format!("{own}/hook"), json!({})).await.expect(201);
-    for change in [json!({"visibility": "public"}), json!({"maintainers": ["mel"]}), json!({"verified": true})] {
-        patch("mia", &own, change).await.expect(403);
+    let refused = [
+        json!({"visibility": "public"}),
+        json!({"maintainers": ["mel"]}),
+        json!({"verified": true}),
+        json!({"verifiedNamespaces": ["a"]}),
+        // With the admin's credentials these would read what the admin did not add.
+        json!({"url": "https://other.example.org"}),
+        json!({"org": "other"}),
+        json!({"ca": "x"}),
+        json!({"include": []}),
+        json!({"exclude": []}),
+        json!({"repositories": ["other/job"]}),
+        json!({"schedule": "off", "org": ""}),
+    ];
+    for change in refused {
+        let reply = patch("mia", &own, change.clone()).await;
+        assert_eq!(reply.status, 403, "{change}: {}", reply.text);
+        let reply = patch("mia", &format!("{own}?dry_run=true"), change.clone()).await;
+        assert_eq!(reply.status, 403, "{change}, tried: {}", reply.text);
     }
     with.client("mia").delete(&own).await.expect(403);
     for (name, path) in [("mia", "/api/v1/registries/1"), ("mel", &own), ("gus", &own), (USER, &own)] {

@@ -171,11 +171,6 @@ pub(super) async fn change(
         groups: form.member_groups,
         maintainers: form.maintainers,
     };
-    let is_admin = session.user.role == UserRole::Admin;
-    // A maintainer cannot open a registry to others, nor mark it as verified.
-    if !is_admin && (!access.is_empty() || form.verified.is_some() || form.verified_namespaces.is_some()) {
-        return Err(session.refused(UserRole::Admin).into());
-    }
     let change = RegistryChange {
         url: form.url,
         org: form.org,
@@ -192,6 +187,10 @@ pub(super) async fn change(
         verified_namespaces: form.verified_namespaces,
         access,
     };
+    let is_admin = session.user.role == UserRole::Admin;
+    if !is_admin && !change.is_for_maintainers() {
+        return Err(session.refused(UserRole::Admin).into());
+    }
     let id = RegistryId(id(&registry)?);
     if dry_run {
         return Ok(checked(app.registry_check_change(id, &change).await?));
