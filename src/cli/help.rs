@@ -38,8 +38,8 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Make a job", &["init", "validate", "upgrade", "build", "test", "spec"]),
     ("Run jobs on this machine", &["run", "batch", "shell"]),
     ("Share images", &["publish", "unpublish", "pull", "list", "image", "export"]),
-    ("Use a server", &["search", "runs", "scan", "registry", "login", "logout", "whoami"]),
-    ("Run the service", &["serve", "doctor", "config", "user", "group", "keys", "health"]),
+    ("Use a server", &["search", "runs", "scan", "registry", "group", "login", "logout", "whoami"]),
+    ("Run the service", &["serve", "doctor", "config", "user", "keys", "health"]),
     ("This program", &["completions", "man", "version", "help"]),
 ];
 

@@ -42,6 +42,7 @@ async fn help_lists_the_commands() {
       runs         Submit runs to a server and manage them
       scan         Scan a server's registries
       registry     Manage a server's registries
+      group        Manage a server's groups of users, the members of registries
       login        Log in to a server and store the token for later commands
       logout       Log out of a server and delete the stored token
       whoami       Show the user who is logged in to a server
